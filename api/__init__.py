@@ -1,0 +1,1 @@
+"""Database to people: HTTP, authentication, problem details, live streams."""

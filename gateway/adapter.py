@@ -1,0 +1,149 @@
+"""The contract between the gateway and a protocol's room under `gateway/adapters/`.
+
+A room is one folder whose package defines `DESCRIPTION: Description`. The gateway finds it by looking; nothing
+is registered twice. A room owns its sessions, timeouts and backoff: a slow, dead or lying device never delays
+another. It reports only through its `Sink`, and it sets the origin and the receive time.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+import gateway.adapters
+from muster.clock import Clock
+from muster.device import Device
+from muster.events import Event, TextReading
+from muster.scans import How
+
+
+class Sink(Protocol):
+    """Where a room puts what it acquires. All calls are quick, never block and never fail."""
+
+    def scan(
+        self,
+        device: int,
+        time: int,
+        received: int,
+        first: int,
+        value: NDArray[np.float64],
+        quality: NDArray[np.int16] | None,
+        how: How,
+    ) -> None:
+        """Put one scan: times in µs since 1970, `first` from 1, (k,) values, (k,) qualities or None if all Good."""
+        ...
+
+    def text(self, reading: TextReading) -> None:
+        """Put one text reading."""
+        ...
+
+    def event(self, event: Event) -> None:
+        """Put one event."""
+        ...
+
+    @property
+    def full(self) -> bool:
+        """Whether the outbox is full: a room then stops acquiring; the gateway records the gap."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One tag's answer to a fresh read or a read-back; times in µs since 1970.
+
+    value: the engineering value, text, or None when the device gave none; raw: the bytes it came from, as hex.
+    """
+
+    position: int
+    value: float | str | None
+    quality: int
+    time: int
+    received: int
+    raw: str = ""
+
+
+@dataclass(slots=True)
+class Diagnostics:
+    """Counters of one device since the gateway started watching it; latencies in ms, times in µs since 1970."""
+
+    session: str = "down"
+    polls: int = 0
+    answers: int = 0
+    errors: dict[str, int] = field(default_factory=dict)
+    last_good: int | None = None
+    last_error: str = ""
+    latency_ms_p50: float | None = None
+    latency_ms_p99: float | None = None
+    identity: dict[str, Any] = field(default_factory=dict)
+
+
+class Room(Protocol):
+    """A protocol at work in one gateway process. Created inside the gateway's event loop."""
+
+    async def run(self) -> None:
+        """Work until cancelled; leaves no session open when it ends."""
+        ...
+
+    async def configure(self, devices: Mapping[int, Device]) -> None:
+        """Watch exactly `devices`, by number. Devices whose document is unchanged are not disturbed.
+
+        A device whose configuration is wrong gets an `error` event that names the field; the others go on.
+        """
+        ...
+
+    async def read(self, device: int, positions: list[int]) -> list[Value]:
+        """Read now, bypassing every cache. Raises Unavailable, or RequestError for an unknown tag."""
+        ...
+
+    async def write(self, device: int, position: int, value: float | str) -> Value:
+        """Write one writable tag and return what reads back.
+
+        Raises RequestError when the tag is not writable or the value is outside its limits, Unavailable when
+        the device did not confirm.
+        """
+        ...
+
+    async def browse(self, device: int) -> list[dict[str, Any]]:
+        """Discover what the device offers. Raises RequestError where the protocol cannot, saying why."""
+        ...
+
+    def diagnostics(self, device: int) -> Diagnostics:
+        """Return the device's counters. Raises KeyError when it is not watched."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What the rest of the platform must know of a protocol, without its library being loaded.
+
+    name: the folder and the word in a device's `protocol`; family: what is counted (DESIGN §4).
+    connection, address: the models of a device's `connection` and a tag's `address`; unknown keys refused.
+    types: the tag types it decodes. endpoint: a text equal for two devices iff they share one process address
+    space (same host, port and unit). create: makes the room.
+    """
+
+    name: str
+    family: str
+    connection: type[BaseModel]
+    address: type[BaseModel]
+    types: frozenset[str]
+    endpoint: Callable[[BaseModel], str]
+    create: Callable[[Sink, Clock], Room]
+    check: Callable[[Device], None] | None = None
+    """Checks what spans fields of one device, such as a tag's type against its address; raises ConfigError."""
+
+
+@cache
+def protocols() -> dict[str, Description]:
+    """Return the protocol rooms of this installation, by name."""
+    found: dict[str, Description] = {}
+    for module in pkgutil.iter_modules(gateway.adapters.__path__):
+        description: Description = importlib.import_module(f"gateway.adapters.{module.name}").DESCRIPTION
+        found[description.name] = description
+    return found

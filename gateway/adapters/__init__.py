@@ -1,0 +1,1 @@
+"""One room per protocol; each folder here is a protocol that this installation supports."""

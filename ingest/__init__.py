@@ -1,0 +1,1 @@
+"""Bus to database: decodes, stores exactly once, keeps presence."""

@@ -1,0 +1,185 @@
+"""Scans as columns: the one form in which readings travel from a decoder to the database.
+
+A scan is the readings of one device that share one source time: an array in the order of the device's tags,
+whose first index is the first tag's position. `Scans` holds many of them without a Python object per value
+or per scan. Missing values are the bit pattern `NULL`, which no decoder produces from data.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+NULL_BITS = 0x7FF8000000000001
+NULL = float(np.array([NULL_BITS], dtype=np.uint64).view(np.float64)[0])
+"""A value that did not come: stored as SQL null. Compare bits, never with `==`."""
+
+
+class How(IntEnum):
+    """How a scan came, which decides what makes it fresh (DESIGN §4)."""
+
+    SOLICITED = 0  # answer to a poll or to a read that bypasses caches
+    UNSOLICITED = 1  # subscription notification or publish
+    HISTORY = 2  # retained, buffered or replayed by the source: never fresh
+
+
+@dataclass(frozen=True, slots=True)
+class Scans:
+    """Columns of n scans holding m values in all.
+
+    device: (n,) int32, the device's number.
+    time: (n,) int64, source time in µs since 1970.
+    received: (n,) int64, the gateway's receive time in µs since 1970.
+    first: (n,) int32, position of the scan's first value, counted from 1.
+    how: (n,) uint8, one of `How`.
+    offsets: (n + 1,) int32; scan i holds value[offsets[i]:offsets[i + 1]].
+    value: (m,) float64.
+    quality: (m,) int16, or None when every value is Good.
+    """
+
+    device: NDArray[np.int32]
+    time: NDArray[np.int64]
+    received: NDArray[np.int64]
+    first: NDArray[np.int32]
+    how: NDArray[np.uint8]
+    offsets: NDArray[np.int32]
+    value: NDArray[np.float64]
+    quality: NDArray[np.int16] | None
+
+    def __len__(self) -> int:
+        return len(self.device)
+
+    @property
+    def readings(self) -> int:
+        """How many values these scans hold."""
+        return len(self.value)
+
+    @classmethod
+    def empty(cls) -> "Scans":
+        """Return no scans."""
+        return cls(
+            np.empty(0, np.int32),
+            np.empty(0, np.int64),
+            np.empty(0, np.int64),
+            np.empty(0, np.int32),
+            np.empty(0, np.uint8),
+            np.zeros(1, np.int32),
+            np.empty(0, np.float64),
+            None,
+        )
+
+    @classmethod
+    def concatenate(cls, parts: "Sequence[Scans]") -> "Scans":
+        """Return all scans of `parts`, in their order."""
+        if not parts:
+            return cls.empty()
+        if len(parts) == 1:
+            return parts[0]
+        sizes = np.concatenate([np.diff(part.offsets) for part in parts])
+        offsets = np.zeros(len(sizes) + 1, np.int32)
+        np.cumsum(sizes, out=offsets[1:])
+        quality = None
+        if any(part.quality is not None for part in parts):
+            quality = np.concatenate(
+                [np.zeros(len(p.value), np.int16) if p.quality is None else p.quality for p in parts]
+            )
+        return cls(
+            np.concatenate([part.device for part in parts]),
+            np.concatenate([part.time for part in parts]),
+            np.concatenate([part.received for part in parts]),
+            np.concatenate([part.first for part in parts]),
+            np.concatenate([part.how for part in parts]),
+            offsets,
+            np.concatenate([part.value for part in parts]),
+            quality,
+        )
+
+    def take(self, index: NDArray[np.intp]) -> "Scans":
+        """Return the scans at `index` ((k,) integers), in that order."""
+        sizes = np.diff(self.offsets)[index]
+        offsets = np.zeros(len(index) + 1, np.int32)
+        np.cumsum(sizes, out=offsets[1:])
+        gather = np.repeat(self.offsets[index] - offsets[:-1], sizes) + np.arange(offsets[-1])
+        return Scans(
+            self.device[index],
+            self.time[index],
+            self.received[index],
+            self.first[index],
+            self.how[index],
+            offsets,
+            self.value[gather],
+            None if self.quality is None else self.quality[gather],
+        )
+
+    def good(self) -> NDArray[np.bool_]:
+        """Return (n,) bool: whether the scan holds at least one Good value.
+
+        A missing value (`NULL`) is not Good whatever its quality says.
+        """
+        if len(self) == 0:
+            return np.zeros(0, np.bool_)
+        present = self.value.view(np.uint64) != NULL_BITS
+        if self.quality is not None:
+            present &= self.quality == 0
+        counts = np.concatenate([[0], np.cumsum(present)])
+        return counts[self.offsets[1:]] > counts[self.offsets[:-1]]
+
+
+class ScanBuilder:
+    """Collects scans one by one and gives them as columns; the only place that sees single scans."""
+
+    def __init__(self) -> None:
+        self._head: list[tuple[int, int, int, int, int, int]] = []
+        self._value: list[NDArray[np.float64]] = []
+        self._quality: list[NDArray[np.int16] | None] = []
+        self._any_quality = False
+
+    def __len__(self) -> int:
+        return len(self._head)
+
+    def add(
+        self,
+        device: int,
+        time: int,
+        received: int,
+        first: int,
+        value: NDArray[np.float64],
+        quality: NDArray[np.int16] | None,
+        how: How,
+    ) -> None:
+        """Add one scan; `value` is (k,) float64, `quality` (k,) int16 or None when all are Good."""
+        self._head.append((device, time, received, first, how, len(value)))
+        self._value.append(value)
+        self._quality.append(quality)
+        if quality is not None:
+            self._any_quality = True
+
+    def build(self) -> Scans:
+        """Return what was added, and start anew."""
+        if not self._head:
+            return Scans.empty()
+        head = np.array(self._head, np.int64)
+        offsets = np.zeros(len(head) + 1, np.int32)
+        np.cumsum(head[:, 5], out=offsets[1:])
+        quality = None
+        if self._any_quality:
+            quality = np.concatenate(
+                [
+                    np.zeros(len(v), np.int16) if q is None else q
+                    for v, q in zip(self._value, self._quality, strict=True)
+                ]
+            )
+        scans = Scans(
+            head[:, 0].astype(np.int32),
+            head[:, 1].copy(),
+            head[:, 2].copy(),
+            head[:, 3].astype(np.int32),
+            head[:, 4].astype(np.uint8),
+            offsets,
+            np.concatenate(self._value),
+            quality,
+        )
+        self.__init__()  # type: ignore[misc]
+        return scans

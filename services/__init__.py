@@ -1,0 +1,1 @@
+"""The cloud services, one room each."""

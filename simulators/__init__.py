@@ -1,0 +1,1 @@
+"""Equipment that declares itself simulated or replayed, with faults on demand."""

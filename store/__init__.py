@@ -1,0 +1,1 @@
+"""The database: connection, numbered SQL migrations, roll-ups, retention."""
