@@ -1,0 +1,25 @@
+"""What the platform's upper half knows of a protocol: its name, its family, and how a device of it is checked.
+
+`deploy` makes these from the gateway's rooms, so that the device book and the counting neither import a room
+nor load a vendor library.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from muster.device import Device
+
+
+@dataclass(frozen=True, slots=True)
+class ProtocolInfo:
+    """One protocol of this installation.
+
+    name: the word in a device's `protocol`; family: what is counted (DESIGN §4).
+    validate: checks a device's `connection` and tags, and returns its endpoint, a text that is equal for two
+    devices iff they share one process address space. It raises ConfigError, whose text begins with the dotted
+    name of the field and a colon: `connection.port: …`, `tags.speed.address.register: …`.
+    """
+
+    name: str
+    family: str
+    validate: Callable[[Device], str]
