@@ -1,1 +1,1 @@
-"""The road between processes: NATS JetStream connection, subjects, batch envelope, request/reply, credentials."""
+"""The road between processes: NATS JetStream, subjects, batch envelope, request/reply, credentials."""

@@ -99,7 +99,8 @@ def encode(header: Header, scans: Scans) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, _SCHEMA) as writer:
         writer.write_batch(record)
-    return prefix + sink.getvalue().to_pybytes()
+    columns: bytes = sink.getvalue().to_pybytes()
+    return prefix + columns
 
 
 def decode(body: bytes) -> Batch:
@@ -132,7 +133,7 @@ def _decode_prefix(body: bytes) -> tuple[Header, int]:
         raise Rejected("envelope: header cut short")
     try:
         return _decode_header(body[_PREFIX.size : end]), end
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Rejected(f"envelope header: {error}") from error
 
 
