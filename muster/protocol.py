@@ -1,4 +1,4 @@
-"""What the platform's upper half knows of a protocol: its name, its family, and how a device of it is checked.
+"""What the platform's upper half knows of a protocol: its name, its family, how a device of it is checked.
 
 `deploy` makes these from the gateway's rooms, so that the device book and the counting neither import a room
 nor load a vendor library.
