@@ -1,1 +1,1 @@
-"""The database: connection, numbered SQL migrations, roll-ups, retention."""
+"""The database: connection, numbered SQL migrations, partitions, roll-ups, retention and the disk budget."""

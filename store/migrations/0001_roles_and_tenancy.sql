@@ -6,9 +6,11 @@ declare
     wanted text;
 begin
     foreach wanted in array array['muster_ingest', 'muster_api', 'muster_notary', 'muster_reader'] loop
-        if not exists (select from pg_roles where rolname = wanted) then
+        begin
             execute format('create role %I nologin', wanted);
-        end if;
+        exception when duplicate_object or unique_violation then
+            null; -- roles belong to the whole server: another database of it was here first
+        end;
     end loop;
 end
 $$;
@@ -26,36 +28,45 @@ create table reader (
     role text primary key,
     enterprise integer not null references enterprise
 );
-comment on table reader is 'Database roles that may read one enterprise only, such as a Grafana data source.';
+comment on table reader is 'Database roles that may read one enterprise only, such as a Grafana data source; members of muster_reader.';
 
--- Who may see which enterprise: the API by a setting local to its transaction, a reader by its role, the
--- platform's own roles everything. Null stands for all.
-create function permitted_enterprises() returns integer[]
-language sql stable security definer set search_path = public, pg_temp
+-- Who may see which enterprise: the API by a setting local to its transaction ("all", or numbers with commas
+-- between), a reader by its role, the platform's own roles and the owner everything. Number 0 stands for rows of no
+-- enterprise. Policies and views write `coalesce(enterprise, 0) <@ (select permitted_enterprises())`: the sub-select
+-- is evaluated once per statement, and nothing of a row reaches a caller's function before it has been passed.
+create function permitted_enterprises() returns int4multirange
+language plpgsql stable security definer set search_path = pg_catalog, public, pg_temp
 as $$
-    select case
-        when session_user = 'muster_api' then
-            case coalesce(current_setting('muster.enterprise', true), '')
-                when 'all' then null
-                when '' then '{}'::integer[]
-                else string_to_array(current_setting('muster.enterprise', true), ',')::integer[]
-            end
-        when session_user in ('muster_ingest', 'muster_notary') then null
-        when pg_has_role(session_user, (select pg_get_userbyid(relowner) from pg_class where oid = 'enterprise'::regclass), 'member') then null
-        else coalesce((select array_agg(reader.enterprise) from reader where reader.role = session_user), '{}')
-    end
-$$;
-
-create function permitted(enterprise integer) returns boolean
-language sql stable parallel safe
-as $$
-    select (select permitted_enterprises()) is null or enterprise = any ((select permitted_enterprises())::integer[])
+declare
+    said text;
+begin
+    if session_user = 'muster_api' then
+        said := coalesce(current_setting('muster.enterprise', true), '');
+        if said = 'all' then
+            return '{(,)}';
+        end if;
+        return coalesce((
+            select range_agg(int4range(number, number, '[]'))
+            from unnest(string_to_array(said, ',')::integer[]) as number
+            where number > 0
+        ), '{}');
+    end if;
+    if session_user in ('muster_ingest', 'muster_notary') then
+        return '{(,)}';
+    end if;
+    if pg_has_role(session_user, (select relowner from pg_class where oid = 'public.enterprise'::regclass), 'member') then
+        return '{(,)}';
+    end if;
+    return coalesce((
+        select range_agg(int4range(reader.enterprise, reader.enterprise, '[]'))
+        from public.reader where reader.role = session_user
+    ), '{}');
+end
 $$;
 
 alter table enterprise enable row level security;
 alter table enterprise force row level security;
-create policy tenant on enterprise
-    using ((select permitted_enterprises()) is null or id = any ((select permitted_enterprises())::integer[]));
+create policy tenant on enterprise using (id <@ (select permitted_enterprises()));
 
 grant usage on schema public to muster_ingest, muster_api, muster_notary, muster_reader;
 grant select on enterprise to muster_ingest, muster_notary, muster_reader;

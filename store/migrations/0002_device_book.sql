@@ -138,6 +138,24 @@ begin
         raise exception 'device %: origin real needs an attestation of serial number "%"', new.code, new.serial_number
             using errcode = 'check_violation', constraint = 'device_origin_attested';
     end if;
+    if new.site is not null and not exists (
+        select from site where id = new.site and enterprise = new.enterprise
+    ) then
+        raise exception 'device %: its site belongs to another enterprise', new.code
+            using errcode = 'check_violation', constraint = 'device_site_of_enterprise';
+    end if;
+    if new.gateway is not null and not exists (
+        select from gateway where id = new.gateway and coalesce(enterprise, new.enterprise) = new.enterprise
+    ) then
+        raise exception 'device %: its gateway belongs to another enterprise', new.code
+            using errcode = 'check_violation', constraint = 'device_gateway_of_enterprise';
+    end if;
+    if new.device_model is not null and not exists (
+        select from device_model where id = new.device_model and coalesce(enterprise, new.enterprise) = new.enterprise
+    ) then
+        raise exception 'device %: its model belongs to another enterprise', new.code
+            using errcode = 'check_violation', constraint = 'device_model_of_enterprise';
+    end if;
     if tg_op = 'UPDATE' then
         if new.id <> old.id or new.enterprise <> old.enterprise then
             raise exception 'device %: its number and enterprise never change', old.code using errcode = 'check_violation';
@@ -164,13 +182,17 @@ create trigger device_recorded after insert or update on device for each row exe
 
 create function tag_changed() returns trigger language plpgsql as $$
 begin
+    if not exists (select from device where id = new.device and enterprise = new.enterprise) then
+        raise exception 'tag %: its device belongs to another enterprise', new.name
+            using errcode = 'check_violation', constraint = 'tag_of_enterprise';
+    end if;
     if tg_op = 'UPDATE' and (new.device <> old.device or new.position <> old.position) then
         raise exception 'tag %: a position is never given to another tag', old.name using errcode = 'check_violation';
     end if;
     return new;
 end
 $$;
-create trigger tag_changed before update on tag for each row execute function tag_changed();
+create trigger tag_changed before insert or update on tag for each row execute function tag_changed();
 
 create function refuse_change() returns trigger language plpgsql as $$
 begin
@@ -189,17 +211,22 @@ begin
     foreach name in array array['site', 'device', 'tag', 'attestation', 'device_history'] loop
         execute format('alter table %I enable row level security', name);
         execute format('alter table %I force row level security', name);
-        execute format('create policy tenant on %I using (permitted(enterprise))', name);
+        execute format('create policy tenant on %I using (enterprise <@ (select permitted_enterprises()))', name);
         execute format('grant select on %I to muster_ingest, muster_notary, muster_api, muster_reader', name);
     end loop;
+    -- What serves several enterprises is seen by each and changed by the operator only.
     foreach name in array array['gateway', 'device_model'] loop
         execute format('alter table %I enable row level security', name);
         execute format('alter table %I force row level security', name);
-        execute format('create policy tenant on %I using (enterprise is null or permitted(enterprise))', name);
+        execute format('create policy tenant on %I using (coalesce(enterprise, 0) <@ (select permitted_enterprises()))', name);
+        execute format('create policy shared on %I for select using (enterprise is null)', name);
         execute format('grant select on %I to muster_ingest, muster_notary, muster_api, muster_reader', name);
     end loop;
 end
 $$;
+alter table gateway_key enable row level security;
+alter table gateway_key force row level security;
+create policy of_gateway on gateway_key using (gateway in (select id from gateway));
 grant insert, update on site, gateway, device_model, device, tag to muster_api;
 grant insert on attestation to muster_api;
 grant usage on sequence device_version_seq to muster_api;
