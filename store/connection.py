@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection, errors
+from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -28,15 +28,19 @@ _WRONG = (
 )
 """What the server or libpq says when trying again cannot help; a refused connection has no SQLSTATE."""
 
+_WRONG_CLASSES = ("28", "3D", "3F")
+"""SQLSTATE classes of a wrong role or password, a wrong database, a wrong schema."""
+
 
 def translate(error: psycopg.Error) -> MusterError:
     """Return the error that says what the caller of a database call must do."""
     said = str(error).strip() or type(error).__name__
-    if isinstance(error, errors.InvalidPassword | errors.InvalidCatalogName | errors.InvalidAuthorizationSpecification):
-        return ConfigError(f"database: {said}")
-    if isinstance(error, errors.InsufficientPrivilege | errors.UndefinedTable | errors.UndefinedFunction):
-        return ConfigError(f"database: {said}")
-    if isinstance(error, psycopg.OperationalError) and error.sqlstate is None and any(w in said for w in _WRONG):
+    if isinstance(error, psycopg.OperationalError):
+        refused = error.sqlstate is None and any(words in said for words in _WRONG)
+        if refused or (error.sqlstate or "").startswith(_WRONG_CLASSES):
+            return ConfigError(f"database: {said}")
+        return Unavailable(f"database: {said}")
+    if isinstance(error, psycopg.ProgrammingError):
         return ConfigError(f"database: {said}")
     return Unavailable(f"database: {said}")
 
@@ -45,14 +49,12 @@ def translate(error: psycopg.Error) -> MusterError:
 def translated() -> Iterator[None]:
     """Raise `Unavailable` or `ConfigError` for what psycopg raises inside.
 
-    Errors that speak of the data (`psycopg.DataError`, `psycopg.IntegrityError`) pass unchanged: only the caller
-    knows whose fault they are.
+    Errors that speak of the data (`psycopg.DataError`, `psycopg.IntegrityError`) pass unchanged: only the
+    caller knows whose fault they are.
     """
     try:
         yield
-    except psycopg.DataError:
-        raise
-    except psycopg.IntegrityError:
+    except (psycopg.DataError, psycopg.IntegrityError):
         raise
     except psycopg.Error as error:
         raise translate(error) from error

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import LiteralString, cast
+from typing import LiteralString
 
 import psycopg
 from psycopg import AsyncConnection
@@ -56,7 +56,7 @@ def migrations() -> tuple[Migration, ...]:
     found: list[Migration] = []
     for file in resources.files("store").joinpath("migrations").iterdir():
         if match := _NAME.fullmatch(file.name):
-            sql = cast(LiteralString, file.read_text("utf-8"))
+            sql = file.read_text("utf-8")
             found.append(Migration(int(match[1]), match[2], sql))
     found.sort(key=lambda migration: migration.number)
     if len({migration.number for migration in found}) != len(found):
@@ -104,7 +104,9 @@ async def check(connection: AsyncConnection[TupleRow]) -> None:
 
 async def _check_server(connection: AsyncConnection[TupleRow]) -> None:
     if connection.info.server_version < LEAST_SERVER:
-        raise ConfigError(f"database: PostgreSQL {connection.info.server_version // 10_000}, at least 15 is needed")
+        raise ConfigError(
+            f"database: PostgreSQL {connection.info.server_version // 10_000}, at least 15 is needed"
+        )
     cursor = await connection.execute("show server_encoding")
     row = await cursor.fetchone()
     if row is None or row[0] != "UTF8":

@@ -1,7 +1,7 @@
 """Range partitions: made ahead of time, found again from the catalogue, dropped whole.
 
-The default partition of each table stays for odd times: source times far from now, and late data older than what
-is kept. Rows that stand in its way move into a new partition in the same transaction.
+The default partition of each table stays for odd times: source times far from now, and late data older than
+what is kept. Rows that stand in its way move into a new partition in the same transaction.
 """
 
 import re
@@ -107,9 +107,7 @@ async def ensure(
     return made
 
 
-async def _make(
-    connection: AsyncConnection[TupleRow], table: Table, start: datetime, end: datetime
-) -> str:
+async def _make(connection: AsyncConnection[TupleRow], table: Table, start: datetime, end: datetime) -> str:
     name = f"{table.name}_p{start:%Y%m%d_%H%M}"
     names = {
         "table": sql.Identifier(table.name),

@@ -1,14 +1,14 @@
 """SQL as SQL: statements kept in `.sql` files beside the module that runs them, each named and described.
 
-    -- name: oldest
-    -- What it gives, in one sentence.
-    select ...
+-- name: oldest
+-- What it gives, in one sentence.
+select ...
 """
 
 from collections.abc import Mapping
 from importlib import resources
 from types import MappingProxyType
-from typing import LiteralString, cast
+from typing import LiteralString
 
 _MARK = "-- name: "
 
@@ -29,5 +29,5 @@ def load(package: str, file: str) -> Mapping[str, LiteralString]:
         if not name or name in statements:
             raise ValueError(f"{package}/{file}: the name {name!r} is empty or occurs twice")
         lines = [line for line in body.splitlines() if not line.startswith("--")]
-        statements[name] = cast(LiteralString, "\n".join(lines).strip().removesuffix(";"))
+        statements[name] = "\n".join(lines).strip().removesuffix(";")
     return MappingProxyType(statements)

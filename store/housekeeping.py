@@ -1,0 +1,104 @@
+"""The loop that keeps the database in order: partitions ahead, roll-ups, the disk budget.
+
+Runs as the database's owner, once per installation; a second one does the same work again and harms nothing.
+"""
+
+import asyncio
+import random
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from prometheus_client import Counter, Gauge
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+
+from muster.clock import Clock, to_datetime
+from muster.errors import Unavailable
+from store import budget, partitions, rollup
+from store.connection import connected
+from store.partitions import MINUTES, MINUTES_WIDTH, RAW
+
+log = structlog.get_logger()
+
+PARTITIONS_EVERY_S = 60.0
+BUDGET_EVERY_S = 15.0
+ROLL_UP_EVERY_S = 5.0
+RETRY_S = 2.0
+
+_bytes = Gauge("muster_store_bytes", "Bytes of the database on disk, write-ahead log excluded")
+_budget_bytes = Gauge("muster_store_budget_bytes", "The disk budget")
+_made = Counter("muster_store_partitions_made_total", "Partitions made")
+_rolled = Counter("muster_store_rollup_marks_total", "Due marks rolled up")
+
+
+class Housekeeping:
+    """Makes, rolls up and drops; `ready` is set once the partitions for now exist."""
+
+    def __init__(self, dsn: str, disk_budget_bytes: int, partition_minutes: int, clock: Clock) -> None:
+        self._dsn = dsn
+        self._budget = disk_budget_bytes
+        self._width = timedelta(minutes=partition_minutes)
+        self._clock = clock
+        self.ready = asyncio.Event()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop`; a database that cannot be reached is tried again.
+
+        Raises:
+            ConfigError: the address, the password or the role's rights are wrong.
+        """
+        while not stop.is_set():
+            try:
+                async with connected(self._dsn, "keeper") as connection:
+                    await self._work(connection, stop)
+            except Unavailable as error:
+                log.warning("database-unavailable", reason=str(error))
+                await _wait(stop, RETRY_S * random.uniform(0.5, 1.5))
+
+    async def _work(self, connection: AsyncConnection[TupleRow], stop: asyncio.Event) -> None:
+        due = {self.make_partitions: 0.0, self.keep_budget: 0.0, self.roll_up: 0.0}
+        every = {
+            self.make_partitions: PARTITIONS_EVERY_S,
+            self.keep_budget: BUDGET_EVERY_S,
+            self.roll_up: ROLL_UP_EVERY_S,
+        }
+        while not stop.is_set():
+            for job, at in due.items():
+                if self._clock.monotonic() >= at:
+                    await job(connection)
+                    due[job] = self._clock.monotonic() + every[job]
+            await _wait(stop, max(min(due.values()) - self._clock.monotonic(), 0.0))
+
+    async def make_partitions(self, connection: AsyncConnection[TupleRow]) -> None:
+        """Make what is missing for now and the time ahead."""
+        now = self._now()
+        for table in RAW:
+            made = await partitions.ensure(connection, table, now, self._width)
+            _made.inc(len(made))
+        _made.inc(len(await partitions.ensure(connection, MINUTES, now, MINUTES_WIDTH)))
+        self.ready.set()
+
+    async def keep_budget(self, connection: AsyncConnection[TupleRow]) -> None:
+        """Drop what the disk budget no longer holds."""
+        use = await budget.enforce(connection, self._budget, self._now())
+        _bytes.set(use.bytes)
+        _budget_bytes.set(use.budget)
+
+    async def roll_up(self, connection: AsyncConnection[TupleRow]) -> None:
+        """Roll up whatever is due."""
+        while worked := await rollup.roll_up(connection):
+            _rolled.inc(worked)
+            if worked < rollup.MARKS:
+                break
+
+    def _now(self) -> datetime:
+        return to_datetime(self._clock.now_us()).astimezone(UTC)
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    """Wait for `stop`, at most `seconds`."""
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return

@@ -1,0 +1,130 @@
+-- name: due
+-- Minutes that have passed, and minutes so far ahead that waiting for them makes no sense, oldest first.
+select partition, stride, time, device, marked
+from rollup_due
+where time <= clock_timestamp() - interval '1 minute' - %(settle)s or time > clock_timestamp() + interval '1 hour'
+order by time
+limit %(marks)s;
+
+-- name: minutes
+-- Computes the named minutes afresh from their scans, for one device or for all of a partition. Where retention has
+-- dropped raw scans of that time, what was computed before stays.
+-- Sums take their readings in a fixed order, so that computing twice gives the same bits. PostgreSQL refuses sums
+-- that overflow and quotients that underflow, and no such reading may stop the job: a mean over readings that are
+-- not all finite and within 1e290 is NaN, and readings below 1e-290 weigh nothing in it.
+with due as (
+    select unnest(%(partitions)s::integer[]) as partition, unnest(%(strides)s::integer[]) as stride,
+           unnest(%(times)s::timestamptz[]) as time, unnest(%(devices)s::integer[]) as device
+), pair as (
+    select distinct device.id as device, due.time
+    from due join device on due.device = device.id
+    where due.device <> 0
+    union
+    select device.id, due.time
+    from due join device on device.id %% due.stride = due.partition
+    where due.device = 0
+), piece as (
+    select pair.device, pair.time as minute, scan.time, scan.received, scan.batch,
+           array_lower(scan.value, 1) - 1 + item.number as position, item.value,
+           item.value is not null and coalesce(item.quality, 0) = 0 as good
+    from pair
+    join scan on scan.device = pair.device and scan.time >= pair.time and scan.time < pair.time + interval '1 minute'
+    cross join lateral unnest(scan.value, scan.quality) with ordinality as item (value, quality, number)
+), tag_minute as (
+    select device, minute, position::integer as position,
+           count(value)::integer as count,
+           count(*) filter (where good)::integer as good,
+           min(value) filter (where good) as min,
+           max(value) filter (where good) as max,
+           bool_or(not (abs(value) < 1e290)) filter (where good) as beyond,
+           sum(value order by time, received, batch, value)
+               filter (where good and abs(value) < 1e290 and abs(value) > 1e-290) as sum,
+           (array_agg(value order by time desc, received desc, batch desc, value desc) filter (where good))[1] as last
+    from piece
+    group by device, minute, position
+    having count(value) > 0
+), tag_mean as (
+    select *, case
+        when good = 0 then null
+        when beyond then 'NaN'::float8
+        when sum is null or abs(sum) < 1e-290 then 0
+        else sum / good
+    end as mean
+    from tag_minute
+), dense as (
+    select device, minute, generate_series(1, max(position)) as position from tag_minute group by device, minute
+)
+insert into rollup_minute (device, time, count, good, min, max, mean, last)
+select device, minute, array_agg(count order by position), array_agg(good order by position),
+       array_agg(min order by position), array_agg(max order by position), array_agg(mean order by position),
+       array_agg(last order by position)
+from dense left join tag_mean using (device, minute, position)
+group by device, minute
+on conflict (device, time) do update
+set count = excluded.count, good = excluded.good, min = excluded.min, max = excluded.max, mean = excluded.mean,
+    last = excluded.last
+where rollup_minute.time >= coalesce((select max(to_time) from retention where relation = 'scan'), '-infinity');
+
+-- name: hours
+-- Computes the hours of the named minutes afresh from the roll-ups of their minutes; what was computed before stays
+-- where retention has dropped those.
+with due as (
+    select unnest(%(partitions)s::integer[]) as partition, unnest(%(strides)s::integer[]) as stride,
+           date_trunc('hour', unnest(%(times)s::timestamptz[]), 'UTC') as time,
+           unnest(%(devices)s::integer[]) as device
+), pair as (
+    select distinct device.id as device, due.time
+    from due join device on due.device = device.id
+    where due.device <> 0
+    union
+    select device.id, due.time
+    from due join device on device.id %% due.stride = due.partition
+    where due.device = 0
+), piece as (
+    select pair.device, pair.time as hour, m.time, item.*
+    from pair
+    join rollup_minute m
+        on m.device = pair.device and m.time >= pair.time and m.time < pair.time + interval '1 hour'
+    cross join lateral unnest(m.count, m.good, m.min, m.max, m.mean, m.last)
+        with ordinality as item (count, good, min, max, mean, last, position)
+    where item.count is not null
+), tag_hour as (
+    select device, hour, position::integer as position,
+           sum(count)::integer as count,
+           sum(good)::integer as good,
+           min(min) as min,
+           max(max) as max,
+           bool_or(mean = 'NaN') as beyond,
+           sum(mean * good order by time) filter (where mean <> 'NaN') as sum,
+           (array_agg(last order by time desc) filter (where good > 0))[1] as last
+    from piece
+    group by device, hour, position
+), tag_mean as (
+    select *, case
+        when good = 0 then null
+        when beyond then 'NaN'::float8
+        when sum is null or abs(sum) < 1e-290 then 0
+        else sum / good
+    end as mean
+    from tag_hour
+), dense as (
+    select device, hour, generate_series(1, max(position)) as position from tag_hour group by device, hour
+)
+insert into rollup_hour (device, time, count, good, min, max, mean, last)
+select device, hour, array_agg(count order by position), array_agg(good order by position),
+       array_agg(min order by position), array_agg(max order by position), array_agg(mean order by position),
+       array_agg(last order by position)
+from dense left join tag_mean using (device, hour, position)
+group by device, hour
+on conflict (device, time) do update
+set count = excluded.count, good = excluded.good, min = excluded.min, max = excluded.max, mean = excluded.mean,
+    last = excluded.last
+where rollup_hour.time >= coalesce((select max(to_time) from retention where relation = 'rollup_minute'), '-infinity');
+
+-- name: done
+-- Forgets the marks worked on, but not those set again meanwhile.
+delete from rollup_due
+using unnest(%(partitions)s::integer[], %(strides)s::integer[], %(times)s::timestamptz[], %(devices)s::integer[],
+             %(marks)s::bigint[]) as worked (partition, stride, time, device, marked)
+where rollup_due.partition = worked.partition and rollup_due.stride = worked.stride
+  and rollup_due.time = worked.time and rollup_due.device = worked.device and rollup_due.marked = worked.marked;
