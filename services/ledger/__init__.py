@@ -1,1 +1,28 @@
-"""The device book: what is registered, imported and exported, and told to gateways."""
+"""The device book: what is registered, imported and exported, and told to gateways.
+
+`load` a document, `check` it beside what is registered, `apply` it; `export` writes one.
+"""
+
+from services.ledger.apply import apply
+from services.ledger.check import check
+from services.ledger.document import Book
+from services.ledger.load import Format, load
+from services.ledger.problems import Change, Counts, Problem, Report
+from services.ledger.registered import Registered, enter, read_registered
+from services.ledger.template import template
+
+__all__ = [
+    "Book",
+    "Change",
+    "Counts",
+    "Format",
+    "Problem",
+    "Registered",
+    "Report",
+    "apply",
+    "check",
+    "enter",
+    "load",
+    "read_registered",
+    "template",
+]

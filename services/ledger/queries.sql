@@ -1,0 +1,208 @@
+-- name: enter
+select set_config('muster.enterprise', %(scope)s, true)
+
+-- name: lock
+-- One change of the book at a time in the whole installation: "muster book" as a number.
+select pg_advisory_xact_lock(7238816391012)
+
+-- name: scope_code
+select code from enterprise where id = %(scope)s
+
+-- name: enterprises
+select code, name, industry from enterprise
+where %(scope)s::integer is null or id = %(scope)s
+order by id
+
+-- name: sites
+select enterprise.code as enterprise, site.code, site.name
+from site join enterprise on enterprise.id = site.enterprise
+where %(scope)s::integer is null or site.enterprise = %(scope)s
+order by site.id
+
+-- name: gateways
+select gateway.code, gateway.name, enterprise.code as enterprise,
+       array(select public_key from gateway_key where gateway = gateway.id and revoked_at is null order by enrolled_at) as keys
+from gateway left join enterprise on enterprise.id = gateway.enterprise
+where %(scope)s::integer is null or coalesce(gateway.enterprise, %(scope)s) = %(scope)s
+order by gateway.id
+
+-- name: models
+select m.code, m.name, enterprise.code as enterprise, m.protocol, m.device_class, m.kind, m.report_mode,
+       m.interval_s, m.tags
+from device_model m left join enterprise on enterprise.id = m.enterprise
+where %(scope)s::integer is null or coalesce(m.enterprise, %(scope)s) = %(scope)s
+order by m.id
+
+-- name: devices
+-- Of each code the one in use, or else the last retired.
+select distinct on (d.enterprise, d.code)
+       d.id as number, enterprise.code as enterprise, site.code as site, gateway.code as gateway,
+       m.code as model, d.code, d.name, d.device_class, d.industry, d.kind, d.equipment, d.consumes_energy,
+       d.report_mode, d.interval_s, d.shift_pattern, d.manufacturer, d.model as model_number, d.serial_number,
+       d.commissioned_on::text as commissioned_on, d.origin, d.protocol, d.connection, d.endpoint,
+       d.retired_at is not null as retired
+from device d
+join enterprise on enterprise.id = d.enterprise
+left join site on site.id = d.site
+left join gateway on gateway.id = d.gateway
+left join device_model m on m.id = d.device_model
+where %(scope)s::integer is null or d.enterprise = %(scope)s
+order by d.enterprise, d.code, d.retired_at desc nulls first, d.id desc
+
+-- name: attestations
+select device, serial_number, nameplate_sha256, attested_by, attested_on::text as attested_on
+from attestation
+where %(scope)s::integer is null or enterprise = %(scope)s
+order by id
+
+-- name: codes_taken
+select codes_taken(%(relation)s, %(codes)s)
+
+-- name: put_enterprises
+insert into enterprise (code, name, industry)
+select code, name, industry from jsonb_to_recordset(%(rows)s::jsonb) as w(code text, name text, industry text)
+on conflict (code) do update set name = excluded.name, industry = excluded.industry
+
+-- name: put_sites
+insert into site (enterprise, code, name)
+select enterprise.id, w.code, w.name
+from jsonb_to_recordset(%(rows)s::jsonb) as w(enterprise text, code text, name text)
+join enterprise on enterprise.code = w.enterprise
+on conflict (enterprise, code) do update set name = excluded.name
+
+-- name: put_gateways
+insert into gateway (enterprise, code, name)
+select enterprise.id, w.code, w.name
+from jsonb_to_recordset(%(rows)s::jsonb) as w(enterprise text, code text, name text)
+left join enterprise on enterprise.code = w.enterprise
+on conflict (code) do update set enterprise = excluded.enterprise, name = excluded.name
+
+-- name: put_key
+-- A key that was revoked stays revoked.
+insert into gateway_key (gateway, public_key)
+select id, %(key)s from gateway where code = %(gateway)s
+on conflict (gateway, public_key) do nothing
+
+-- name: revoke_key
+update gateway_key set revoked_at = clock_timestamp()
+where gateway = (select id from gateway where code = %(gateway)s) and public_key = %(key)s and revoked_at is null
+
+-- name: put_models
+insert into device_model (enterprise, code, name, protocol, device_class, kind, report_mode, interval_s, tags)
+select enterprise.id, w.code, w.name, w.protocol, w.device_class, w.kind, w.report_mode, w.interval_s, w.tags
+from jsonb_to_recordset(%(rows)s::jsonb) as w(
+    enterprise text, code text, name text, protocol text, device_class text, kind text, report_mode text,
+    interval_s double precision, tags jsonb)
+left join enterprise on enterprise.code = w.enterprise
+on conflict (code) do update set
+    enterprise = excluded.enterprise, name = excluded.name, protocol = excluded.protocol,
+    device_class = excluded.device_class, kind = excluded.kind, report_mode = excluded.report_mode,
+    interval_s = excluded.interval_s, tags = excluded.tags
+
+-- name: add_devices
+-- Numbers follow the order of the document. Real is not yet real: its attestation comes first.
+insert into device (
+    enterprise, site, gateway, device_model, code, name, device_class, industry, kind, equipment,
+    consumes_energy, report_mode, interval_s, shift_pattern, manufacturer, model, serial_number,
+    commissioned_on, origin, protocol, connection, endpoint)
+select enterprise.id, site.id, gateway.id, m.id, w.code, w.name, w.device_class, w.industry, w.kind, w.equipment,
+       w.consumes_energy, w.report_mode, w.interval_s, w.shift_pattern, w.manufacturer, w.model_number,
+       w.serial_number, w.commissioned_on, case w.origin when 'real' then 'unknown' else w.origin end, w.protocol,
+       w.connection, w.endpoint
+from rows from (jsonb_to_recordset(%(rows)s::jsonb) as (
+    enterprise text, site text, gateway text, model text, code text, name text, device_class text, industry text,
+    kind text, equipment text, consumes_energy boolean, report_mode text, interval_s double precision,
+    shift_pattern jsonb, manufacturer text, model_number text, serial_number text, commissioned_on date,
+    origin text, protocol text, connection jsonb, endpoint text)) with ordinality as w(
+    enterprise, site, gateway, model, code, name, device_class, industry, kind, equipment, consumes_energy,
+    report_mode, interval_s, shift_pattern, manufacturer, model_number, serial_number, commissioned_on, origin,
+    protocol, connection, endpoint, place)
+join enterprise on enterprise.code = w.enterprise
+join device_model m on m.code = w.model
+left join site on site.enterprise = enterprise.id and site.code = w.site
+left join gateway on gateway.code = w.gateway
+order by w.place
+returning id
+
+-- name: change_devices
+update device set
+    site = w.site, gateway = w.gateway, device_model = w.model, code = w.code, name = w.name,
+    device_class = w.device_class, industry = w.industry, kind = w.kind, equipment = w.equipment,
+    consumes_energy = w.consumes_energy, report_mode = w.report_mode, interval_s = w.interval_s,
+    shift_pattern = w.shift_pattern, manufacturer = w.manufacturer, model = w.model_number,
+    serial_number = w.serial_number, commissioned_on = w.commissioned_on, origin = w.origin,
+    protocol = w.protocol, connection = w.connection, endpoint = w.endpoint, retired_at = null
+from (
+    select w.number, site.id as site, gateway.id as gateway, m.id as model, w.code, w.name, w.device_class,
+           w.industry, w.kind, w.equipment, w.consumes_energy, w.report_mode, w.interval_s, w.shift_pattern,
+           w.manufacturer, w.model_number, w.serial_number, w.commissioned_on, w.origin, w.protocol,
+           w.connection, w.endpoint
+    from jsonb_to_recordset(%(rows)s::jsonb) as w(
+        number integer, enterprise text, site text, gateway text, model text, code text, name text,
+        device_class text, industry text, kind text, equipment text, consumes_energy boolean, report_mode text,
+        interval_s double precision, shift_pattern jsonb, manufacturer text, model_number text,
+        serial_number text, commissioned_on date, origin text, protocol text, connection jsonb, endpoint text)
+    join enterprise on enterprise.code = w.enterprise
+    join device_model m on m.code = w.model
+    left join site on site.enterprise = enterprise.id and site.code = w.site
+    left join gateway on gateway.code = w.gateway
+) w
+where device.id = w.number
+
+-- name: add_attestation
+insert into attestation (
+    enterprise, device, serial_number, nameplate, nameplate_sha256, attested_by, attested_on)
+select device.enterprise, device.id, %(serial_number)s,
+       coalesce(%(nameplate)s, (
+           select nameplate from attestation
+           where device = device.id and nameplate_sha256 = %(nameplate_sha256)s limit 1)),
+       %(nameplate_sha256)s, %(attested_by)s, %(attested_on)s
+from device where device.id = %(device)s
+
+-- name: make_real
+update device set origin = 'real' where id = any(%(devices)s) and origin <> 'real'
+
+-- name: retire_devices
+update device set retired_at = clock_timestamp() where id = any(%(devices)s) and retired_at is null
+
+-- name: retire_tags
+-- A tag whose meaning (name, type, unit, address) its device's model no longer holds.
+update tag set retired_at = clock_timestamp()
+from device join device_model m on m.id = device.device_model
+where device.id = any(%(devices)s) and tag.device = device.id and tag.retired_at is null and not exists (
+    select from jsonb_to_recordset(m.tags) as w(name text, type text, unit text, address jsonb)
+    where (w.name, w.type, w.unit, w.address) = (tag.name, tag.type, tag.unit, tag.address))
+
+-- name: keep_tags
+-- A tag of the same meaning keeps its position, also when it had been retired; the rest of it follows the model.
+update tag set
+    label = w.label, scale = w.scale, "offset" = w."offset", writable = w.writable, low = w.low, high = w.high,
+    retired_at = null
+from device join device_model m on m.id = device.device_model
+cross join lateral jsonb_to_recordset(m.tags) as w(
+    name text, label text, type text, address jsonb, unit text, scale double precision,
+    "offset" double precision, writable boolean, low double precision, high double precision)
+where device.id = any(%(devices)s) and tag.device = device.id
+  and (w.name, w.type, w.unit, w.address) = (tag.name, tag.type, tag.unit, tag.address)
+  and (tag.retired_at, tag.label, tag.scale, tag."offset", tag.writable, tag.low, tag.high)
+      is distinct from (null, w.label, w.scale, w."offset", w.writable, w.low, w.high)
+
+-- name: add_tags
+-- A new meaning gets the position after all that the device ever had.
+insert into tag (device, position, enterprise, name, label, type, address, unit, scale, "offset", writable, low, high)
+select device.id,
+       coalesce((select max(position) from tag where tag.device = device.id), 0)
+           + row_number() over (partition by device.id order by w.place),
+       device.enterprise, w.name, w.label, w.type, w.address, w.unit, w.scale, w."offset", w.writable, w.low, w.high
+from device join device_model m on m.id = device.device_model
+cross join lateral rows from (jsonb_to_recordset(m.tags) as (
+    name text, label text, type text, address jsonb, unit text, scale double precision,
+    "offset" double precision, writable boolean, low double precision, high double precision))
+    with ordinality as w(name, label, type, address, unit, scale, "offset", writable, low, high, place)
+where device.id = any(%(devices)s) and not exists (
+    select from tag
+    where tag.device = device.id and (w.name, w.type, w.unit, w.address) = (tag.name, tag.type, tag.unit, tag.address))
+
+-- name: record_change
+insert into book_change (enterprise, actor, action, source, sha256, counts)
+values (%(scope)s, %(actor)s, %(action)s, %(source)s, %(sha256)s, %(counts)s)
