@@ -28,6 +28,11 @@ _log = structlog.get_logger()
 DEDUPLICATION_S = 120
 
 
+def inbox_of(user: str) -> str:
+    """Return the prefix of a user's reply subjects: nobody else may listen there."""
+    return f"_INBOX.{user}"
+
+
 async def connect(settings: BusSettings, name: str) -> Client:
     """Return a connection that reconnects for ever, once the server has answered.
 
@@ -39,6 +44,7 @@ async def connect(settings: BusSettings, name: str) -> Client:
     try:
         if settings.password_file is not None:
             options["user"] = settings.user
+            options["inbox_prefix"] = inbox_of(settings.user or name)
             options["password"] = settings.password_file.read_text("utf-8").strip()
         if settings.ca_file is not None:
             options["tls"] = ssl.create_default_context(cafile=str(settings.ca_file))

@@ -1,0 +1,184 @@
+"""Real servers for the tests: one embedded PostgreSQL and one NATS server a session, fresh content a test.
+
+`MUSTER_TEST_DATABASE_URL` names another PostgreSQL to run on; its role must be able to make roles and
+databases.
+Everything listens on loopback, on free ports, and is stopped by process id.
+"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from nats.aio.client import Client
+from psycopg.conninfo import make_conninfo
+
+from bus import connection
+from bus.settings import BusSettings
+from deploy import nats as embedded_nats
+from deploy import postgres as embedded_postgres
+from deploy.child import Command, options
+from store.migrations import migrate
+from store.roles import ROLES, set_passwords
+
+
+@contextlib.contextmanager
+def running(command: Command) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server for the block, stopped in good order at its end."""
+    with command.log.open("ab") as log:
+        process = subprocess.Popen(command.argv, **options(command, log))
+    try:
+        yield process
+    finally:
+        process.send_signal(command.stop_signal)
+        try:
+            process.wait(command.grace_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def a_free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A TCP port on loopback that nobody listens on."""
+    return a_free_port()
+
+
+@pytest.fixture(scope="session")
+def served() -> Iterator[Path]:
+    """A folder for this session's servers, which an unprivileged server can reach."""
+    folder = Path(tempfile.mkdtemp(prefix="muster-test-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres(served: Path) -> Iterator[str]:
+    """The connection string of a role that owns the server."""
+    named = os.environ.get("MUSTER_TEST_DATABASE_URL")
+    if named:
+        yield named
+        return
+    server = embedded_postgres.Embedded(served / "postgres", a_free_port(), secrets.token_hex(16))
+    with running(embedded_postgres.prepare(server)):
+        asyncio.run(embedded_postgres.ready(server))
+        yield server.dsn()
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A migrated database of its own: a connection string for each role."""
+
+    owner: str
+    ingest: str
+    api: str
+    notary: str
+
+
+PASSWORDS = {role: secrets.token_hex(16) for role in ROLES}
+
+
+@pytest.fixture(scope="session")
+def template(postgres: str) -> Iterator[str]:
+    """A migrated database that the tests' databases are copied from."""
+    name = f"muster_template_{secrets.token_hex(4)}"
+    with psycopg.connect(postgres, autocommit=True) as owner:
+        owner.execute(f'create database "{name}"')
+        dsn = make_conninfo(postgres, dbname=name)
+        asyncio.run(migrate(dsn))
+        asyncio.run(set_passwords(dsn, PASSWORDS))
+        yield name
+        owner.execute(f'drop database if exists "{name}" with (force)')
+
+
+@pytest.fixture
+def database(postgres: str, template: str) -> Iterator[Database]:
+    """A freshly migrated, empty database."""
+    name = f"muster_{secrets.token_hex(6)}"
+    with psycopg.connect(postgres, autocommit=True) as owner:
+        owner.execute(f'create database "{name}" template "{template}"')
+
+        def dsn(role: str) -> str:
+            return make_conninfo(postgres, dbname=name, user=role, password=PASSWORDS[role])
+
+        yield Database(
+            make_conninfo(postgres, dbname=name),
+            dsn("muster_ingest"),
+            dsn("muster_api"),
+            dsn("muster_notary"),
+        )
+        owner.execute(f'drop database if exists "{name}" with (force)')
+
+
+@dataclass(frozen=True, slots=True)
+class Bus:
+    """A NATS server with a user for each kind of process."""
+
+    url: str
+    passwords: dict[str, Path]
+
+    def settings(self, user: str = "launcher") -> BusSettings:
+        """Return a user's way to this server."""
+        return BusSettings(url=self.url, user=user, password_file=self.passwords[user])
+
+
+@pytest.fixture(scope="session")
+def nats_server(served: Path) -> Iterator[Bus]:
+    """The session's NATS server, JetStream synced with every write."""
+    secret = {
+        user: secrets.token_hex(16)
+        for user in ("launcher", "api", "ingest", "keeper", *(f"gateway-{number}" for number in range(1, 10)))
+    }
+    files = {}
+    for user, password in secret.items():
+        files[user] = served / f"{user}.secret"
+        files[user].touch(mode=0o600)
+        files[user].write_text(password, "utf-8")
+    server = embedded_nats.Embedded(served / "nats", a_free_port(), 2**30)
+    bus = Bus(server.url, files)
+    with running(embedded_nats.prepare(server, secret)):
+        asyncio.run(_answering(bus))
+        yield bus
+
+
+async def _answering(bus: Bus) -> None:
+    client = await connection.connect_patiently(bus.settings(), "wait", asyncio.Event())
+    assert client is not None
+    await client.close()
+
+
+@pytest.fixture
+async def nats(nats_server: Bus) -> Bus:
+    """The NATS server, holding neither streams nor buckets when the test begins."""
+    client = await connection.connect(nats_server.settings(), "clean")
+    jetstream = client.jetstream()
+    for info in await jetstream.streams_info():
+        assert info.config.name is not None
+        await jetstream.delete_stream(info.config.name)
+    await client.close()
+    return nats_server
+
+
+@pytest.fixture
+async def bus(nats: Bus) -> AsyncIterator[Client]:
+    """A connection that may do everything, to an empty server."""
+    client = await connection.connect(nats.settings(), "test")
+    yield client
+    await client.close()
