@@ -1,0 +1,327 @@
+"""One watch: the devices of one partition that one gateway watches without a break, and the state of each.
+
+Devices are rows of numpy columns; a batch moves them all forward to the instant up to which its gateway
+watched. The state at an instant follows from what arrived until then (`muster.presence`), wherever batches
+were cut: that is what the property tests hold it against. Whether anybody watched at all is not decided here.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from muster.errors import IntegrityError
+from muster.events import Event
+from muster.presence import NEVER, State, Transition
+from muster.scans import How, Scans
+
+
+class Watch:
+    """The devices that one gateway watches in one partition, since one watch began."""
+
+    def __init__(self, since_us: int) -> None:
+        self.since_us = since_us
+        self.until_us = since_us
+        self._device = np.empty(0, np.int32)
+        self._order = np.empty(0, np.intp)
+        self._window = np.empty(0, np.int64)
+        self._state = np.empty(0, np.int8)
+        self._good = np.empty(0, np.int64)
+        self._answer = np.empty(0, np.int64)
+        self._kept = np.empty(0, np.int64)
+        self._last = np.empty(0, np.int64)
+        self._session = np.empty(0, np.bool_)
+        self._gone = np.empty(0, np.bool_)
+        self._said = np.empty(0, np.bool_)
+        self._reason: dict[int, str] = {}
+        self._out: list[Transition | None] = []
+        self._open: dict[int, tuple[int, int]] = {}
+
+    def keep(self, device: NDArray[np.int32], window_us: NDArray[np.int64]) -> bool:
+        """Begin to keep devices ((n,), no device twice) or change their windows from now on.
+
+        Returns whether anything changed.
+        """
+        rows, known = self._find(device)
+        changed = bool(np.any(self._window[rows[known]] != window_us[known])) or not bool(np.all(known))
+        self._window[rows[known]] = window_us[known]
+        added = device[~known]
+        count = len(added)
+        if count:
+            self._device = np.concatenate([self._device, added.astype(np.int32)])
+            self._window = np.concatenate([self._window, window_us[~known]])
+            self._state = np.concatenate([self._state, np.zeros(count, np.int8)])
+            self._good = np.concatenate([self._good, np.full(count, NEVER)])
+            self._answer = np.concatenate([self._answer, np.full(count, NEVER)])
+            self._kept = np.concatenate([self._kept, np.full(count, self.until_us)])
+            self._last = np.concatenate([self._last, np.full(count, NEVER)])
+            self._session = np.concatenate([self._session, np.zeros(count, np.bool_)])
+            self._gone = np.concatenate([self._gone, np.zeros(count, np.bool_)])
+            self._said = np.concatenate([self._said, np.zeros(count, np.bool_)])
+            self._order = np.argsort(self._device)
+        return changed
+
+    def release(self, device: NDArray[np.int32]) -> list[Transition]:
+        """Stop to keep devices at the instant up to which was watched, as if each had been removed."""
+        rows, known = self._find(device)
+        for row in rows[known].tolist():
+            self._apply(row, self.until_us, _REMOVED, "removed")
+        return self._collect()
+
+    def resume(self, since_us: int) -> "tuple[Watch, list[Transition]]":
+        """Begin a new watch by the same gateway process: its sessions go on, what was fresh does not.
+
+        Returns the new watch and the states in which its devices begin; a device of which nothing was known
+        begins unobserved.
+        """
+        new = Watch(since_us)
+        new.keep(self._device, self._window)
+        new._session[:] = self._session
+        new._gone[:] = self._gone
+        new._said[:] = self._said
+        new._reason = dict(self._reason)
+        for row in np.flatnonzero(self._state != State.UNOBSERVED).tolist():
+            new._change(row, since_us, new._link(row), new._reason.get(row, "watch-resumed"))
+        return new, new._collect()
+
+    def devices(self) -> NDArray[np.int32]:
+        """Return the devices kept here, (n,)."""
+        return self._device
+
+    def state_of(self, device: int) -> State:
+        """Return the state at the instant up to which was watched; unobserved when not kept."""
+        rows, known = self._find(np.array([device], np.int32))
+        return State(int(self._state[rows[0]])) if known[0] else State.UNOBSERVED
+
+    def window_us(self, device: NDArray[np.int32]) -> NDArray[np.int64]:
+        """Return the windows of devices ((n,) with repeats) in µs, (n,); 0 for one not kept."""
+        rows, known = self._find(device)
+        windows = np.zeros(len(device), np.int64)
+        windows[known] = self._window[rows[known]]
+        return windows
+
+    def advance(
+        self, scans: Scans, is_fresh: NDArray[np.bool_], events: Sequence[Event], until_us: int
+    ) -> list[Transition]:
+        """Move all devices to `until_us` with what arrived, and return what changed, in order of time.
+
+        is_fresh: (n,) bool from `fresh`. Scans and events of devices not kept are passed over, and so is
+        history: what a source had buffered is no answer. Devices in a steady state and without events cost no
+        Python work each. No device has two transitions at one instant.
+        """
+        until_us = max(self.until_us, until_us)
+        happened: dict[int, list[tuple[int, int, str]]] = {}
+        for event in events:
+            kind = _EVENTS.get(event.kind)
+            if kind is not None:
+                rows, known = self._find(np.array([event.device], np.int32))
+                if known[0]:
+                    happened.setdefault(int(rows[0]), []).append(
+                        (min(event.at, until_us), kind, event.reason)
+                    )
+        if len(scans):
+            self._arrive(scans, is_fresh, happened, until_us)
+        for row, items in happened.items():
+            # at one instant scans come first, then events as they were given (sorting is stable)
+            for at, kind, reason in sorted(items, key=lambda item: (item[0], item[1] > _ANSWER)):
+                self._expire(row, at)
+                self._apply(row, at, kind, reason)
+        self.until_us = until_us
+        for row in np.flatnonzero(self._ends() < until_us).tolist():
+            self._expire(row, until_us)
+        return self._collect()
+
+    def _find(self, device: NDArray[np.int32]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        """Return the rows of devices and which of them are kept; a row is only meaning where it is."""
+        if not len(self._device):
+            return np.zeros(len(device), np.intp), np.zeros(len(device), np.bool_)
+        place = np.searchsorted(self._device, device, sorter=self._order)
+        rows = self._order[np.minimum(place, len(self._order) - 1)]
+        return rows, self._device[rows] == device
+
+    def _arrive(
+        self,
+        scans: Scans,
+        is_fresh: NDArray[np.bool_],
+        happened: dict[int, list[tuple[int, int, str]]],
+        until_us: int,
+    ) -> None:
+        """Take up the scans that change no state; put the others into `happened`."""
+        rows, counts = self._find(scans.device)
+        counts &= scans.how != How.HISTORY
+        rows, good = rows[counts], is_fresh[counts]
+        received = np.minimum(scans.received[counts], until_us)
+        state = self._state[rows]
+        window = self._window[rows]
+        steady = (state == State.CONNECTED) & (received <= self._good[rows] + window)
+        steady &= ~(good & self._said[rows])
+        steady |= (state == State.RESPONDING) & ~good & (received <= self._answer[rows] + window)
+        uneven = np.zeros(len(self._device), np.bool_)
+        uneven[rows[~steady]] = True
+        if happened:
+            uneven[list(happened)] = True
+        steady = ~uneven[rows]
+        np.maximum.at(self._answer, rows[steady], received[steady])
+        steady_good = steady & good
+        np.maximum.at(self._good, rows[steady_good], received[steady_good])
+        for index in np.flatnonzero(~steady).tolist():
+            kind = _GOOD if good[index] else _ANSWER
+            happened.setdefault(int(rows[index]), []).append((int(received[index]), kind, ""))
+
+    def _ends(self) -> NDArray[np.int64]:
+        """Return when each device's state ends if nothing more comes, (n,) µs; a far time for never."""
+        newest = np.select(
+            [self._state == State.CONNECTED, self._state == State.RESPONDING],
+            [self._good, self._answer],
+            np.where((self._state == State.UNOBSERVED) & ~self._gone, self._kept, -NEVER),
+        )
+        return newest + self._window
+
+    def _expire(self, row: int, at: int) -> None:
+        """Let what was fresh grow old before `at`."""
+        window = int(self._window[row])
+        if self._state[row] == State.CONNECTED and (end := int(self._good[row]) + window) < at:
+            answers = self._answer[row] + window > end
+            below = State.RESPONDING if answers else self._link(row)
+            self._change(row, end, below, self._reason.get(row, "value-expired"))
+        if self._state[row] == State.RESPONDING and (end := int(self._answer[row]) + window) < at:
+            self._change(row, end, self._link(row), self._reason.get(row, "answer-expired"))
+        if self._state[row] == State.UNOBSERVED and not self._gone[row]:
+            end = int(self._kept[row]) + window
+            if end < at:
+                self._change(row, end, self._link(row), self._reason.get(row, "never-answered"))
+
+    def _apply(self, row: int, at: int, kind: int, reason: str) -> None:
+        state = State(int(self._state[row]))
+        if kind != _REMOVED and self._gone[row]:
+            self._gone[row] = False
+            self._kept[row] = at
+        if kind == _GOOD:
+            self._good[row] = max(int(self._good[row]), at)
+            self._answer[row] = max(int(self._answer[row]), at)
+            self._say(row, "")
+            self._change(row, at, State.CONNECTED, "value")
+        elif kind in (_ANSWER, _ANSWERED):
+            self._answer[row] = max(int(self._answer[row]), at)
+            if reason:
+                self._say(row, reason)
+            if state < State.RESPONDING:
+                self._change(row, at, State.RESPONDING, reason or "answer")
+        elif kind == _SESSION_UP:
+            self._session[row] = True
+            if state < State.LINKED:
+                self._change(row, at, State.LINKED, "session-up")
+        elif kind == _SESSION_DOWN:
+            self._session[row] = False
+            self._say(row, reason or "session-down")
+            if state <= State.LINKED:
+                self._change(row, at, State.OFFLINE, reason or "session-down")
+        elif kind == _ERROR:
+            self._say(row, reason)
+            if state == State.UNOBSERVED:
+                self._change(row, at, self._link(row), reason or "error")
+        else:
+            self._session[row] = False
+            self._gone[row] = True
+            self._good[row] = self._answer[row] = NEVER
+            self._say(row, "")
+            self._change(row, at, State.UNOBSERVED, "removed")
+
+    def _say(self, row: int, reason: str) -> None:
+        """Keep why the device may soon be less than it is; an empty reason forgets it."""
+        self._said[row] = bool(reason)
+        if reason:
+            self._reason[row] = reason
+        else:
+            self._reason.pop(row, None)
+
+    def _link(self, row: int) -> State:
+        return State.LINKED if self._session[row] else State.OFFLINE
+
+    def _change(self, row: int, at: int, state: State, reason: str) -> None:
+        """Put the device into `state` at `at`, or where it last changed if that was later."""
+        before = int(self._state[row])
+        if before == state:
+            return
+        last = int(self._last[row])
+        at = max(at, self.since_us)
+        self._state[row] = state
+        open_ = self._open.get(row)
+        if at <= last and open_ is not None:
+            index, earlier = open_
+            if earlier == state:
+                self._out[index] = None
+                del self._open[row]
+            else:
+                self._out[index] = Transition(int(self._device[row]), last, state, reason)
+            return
+        at = max(at, last + 1)
+        self._last[row] = at
+        self._open[row] = (len(self._out), before)
+        self._out.append(Transition(int(self._device[row]), at, state, reason))
+
+    def _collect(self) -> list[Transition]:
+        found = [transition for transition in self._out if transition is not None]
+        self._out.clear()
+        self._open.clear()
+        return sorted(found, key=lambda transition: transition.at)
+
+    def to_bytes(self) -> bytes:
+        """Return everything kept here, so that another worker can go on exactly where this one stood."""
+        columns = {name: getattr(self, f"_{name}").tobytes() for name in _COLUMNS}
+        reasons = {str(int(self._device[row])): reason for row, reason in self._reason.items()}
+        return msgspec.msgpack.encode(_Memory(self.since_us, self.until_us, columns, reasons))
+
+    @classmethod
+    def from_bytes(cls, body: bytes) -> "Watch":
+        """Return what `to_bytes` gave.
+
+        Raises:
+            IntegrityError: the bytes are not of this form.
+        """
+        try:
+            memory = msgspec.msgpack.decode(body, type=_Memory)
+            watch = cls(memory.since_us)
+            watch.until_us = memory.until_us
+            for name, dtype in _COLUMNS.items():
+                setattr(watch, f"_{name}", np.frombuffer(memory.columns[name], dtype).copy())
+        except (msgspec.MsgspecError, KeyError, ValueError) as error:
+            raise IntegrityError(f"watch memory: {error}") from error
+        if len({len(getattr(watch, f"_{name}")) for name in _COLUMNS}) != 1:
+            raise IntegrityError("watch memory: columns differ in length")
+        watch._order = np.argsort(watch._device)
+        row_of = {int(device): row for row, device in enumerate(watch._device.tolist())}
+        watch._reason = {row_of[int(device)]: reason for device, reason in memory.reasons.items()}
+        return watch
+
+
+class _Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A `Watch` as bytes: each column little-endian, reasons by device."""
+
+    since_us: int
+    until_us: int
+    columns: dict[str, bytes]
+    reasons: dict[str, str]
+
+
+_COLUMNS = {
+    "device": "<i4",
+    "window": "<i8",
+    "state": "i1",
+    "good": "<i8",
+    "answer": "<i8",
+    "kept": "<i8",
+    "last": "<i8",
+    "session": "?",
+    "gone": "?",
+    "said": "?",
+}
+_GOOD, _ANSWER, _SESSION_UP, _ANSWERED, _ERROR, _SESSION_DOWN, _REMOVED = range(7)
+_EVENTS = {
+    "session_up": _SESSION_UP,
+    "answer": _ANSWERED,
+    "error": _ERROR,
+    "session_down": _SESSION_DOWN,
+    "removed": _REMOVED,
+}
