@@ -49,6 +49,7 @@ def permissions(user: str) -> tuple[list[str], list[str]]:
                 f"$JS.API.STREAM.INFO.{_KV_STREAM}",
                 f"$JS.API.CONSUMER.CREATE.{_KV_STREAM}",
                 f"$JS.API.CONSUMER.CREATE.{_KV_STREAM}.>",
+                f"$JS.API.CONSUMER.INFO.{_KV_STREAM}.>",
                 f"$JS.API.CONSUMER.DELETE.{_KV_STREAM}.>",
                 f"$JS.FC.{_KV_STREAM}.>",
                 f"$JS.API.DIRECT.GET.{_KV_STREAM}.>",
