@@ -26,6 +26,7 @@ from muster.errors import ConfigError, MusterError, RequestError, Unavailable
 
 _log = structlog.get_logger()
 DEDUPLICATION_S = 120
+_CONNECT_S = 4
 
 
 def inbox_of(user: str) -> str:
@@ -51,25 +52,34 @@ async def connect(settings: BusSettings, name: str) -> Client:
     except OSError as error:
         raise ConfigError(f"bus: {error}") from error
     client = Client()
+    refusals: list[Exception] = []
+
+    async def hear(error: Exception) -> None:
+        refusals.append(error)
+        del refusals[:-1]
+        await _say(error)
+
     try:
-        await client.connect(
-            settings.url,
-            name=name,
-            connect_timeout=5,
-            allow_reconnect=True,
-            max_reconnect_attempts=-1,
-            reconnect_time_wait=1,
-            ping_interval=5,
-            max_outstanding_pings=2,
-            pending_size=0,
-            error_cb=_say,
-            **options,
-        )
+        async with asyncio.timeout(_CONNECT_S):
+            await client.connect(
+                settings.url,
+                name=name,
+                connect_timeout=_CONNECT_S - 1,
+                allow_reconnect=True,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=1,
+                ping_interval=5,
+                max_outstanding_pings=2,
+                pending_size=0,
+                error_cb=hear,
+                **options,
+            )
     except (NatsError, OSError, TimeoutError) as error:
         await client.close()
-        if "authorization" in str(error).lower():
+        cause = refusals[-1] if refusals else error
+        if "authorization" in str(cause).lower():
             raise ConfigError(f"bus {settings.url}: the credentials are refused") from error
-        raise Unavailable(f"bus {settings.url}: {error or type(error).__name__}") from error
+        raise Unavailable(f"bus {settings.url}: {str(cause) or 'no answer'}") from error
     return client
 
 
