@@ -6,6 +6,7 @@
 from services.ledger.apply import apply
 from services.ledger.check import check
 from services.ledger.document import Book
+from services.ledger.export import export
 from services.ledger.load import Format, load
 from services.ledger.problems import Change, Counts, Problem, Report
 from services.ledger.registered import Registered, enter, read_registered
@@ -22,6 +23,7 @@ __all__ = [
     "apply",
     "check",
     "enter",
+    "export",
     "load",
     "read_registered",
     "template",

@@ -16,7 +16,7 @@ from muster.errors import RequestError
 from muster.protocol import ProtocolInfo
 from services.ledger.check import resolve
 from services.ledger.document import Book
-from services.ledger.problems import Report
+from services.ledger.problems import Counts, Report
 from services.ledger.queries import QUERIES
 from services.ledger.registered import enter, read_registered
 from services.ledger.resolution import Writes
@@ -63,7 +63,15 @@ async def apply(
             report = resolution.report()
             if report.ok and not dry_run:
                 await _write(connection, resolution.writes)
-                await _audit(connection, report, book, actor, scope, action)
+                await record(
+                    connection,
+                    actor=actor,
+                    scope=scope,
+                    action=action,
+                    source=book.source,
+                    sha256=book.sha256,
+                    counts=report.counts,
+                )
                 report.applied = True
     except psycopg.errors.IntegrityError as error:
         raise RequestError(
@@ -114,18 +122,26 @@ async def _write_devices(connection: AsyncConnection[Any], writes: Writes) -> li
     return numbers
 
 
-async def _audit(
-    connection: AsyncConnection[Any], report: Report, book: Book, actor: str, scope: int | None, action: str
+async def record(
+    connection: AsyncConnection[Any],
+    *,
+    actor: str,
+    scope: int | None,
+    action: str,
+    source: str,
+    sha256: bytes = b"",
+    counts: dict[str, Counts] | None = None,
 ) -> None:
+    """Write down who changes the book, within the transaction that does."""
     await connection.execute(
         QUERIES["record_change"],
         {
             "scope": scope,
             "actor": actor,
             "action": action,
-            "source": book.source,
-            "sha256": book.sha256 or None,
-            "counts": _json(report.counts),
+            "source": source,
+            "sha256": sha256 or None,
+            "counts": _json(counts or {}),
         },
     )
 

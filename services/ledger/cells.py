@@ -68,7 +68,7 @@ def _text(column: Column, cell: Any) -> str:
         if abs(cell) >= 1e15:
             raise CellError("book.number-loses-digits", value=shown(cell))
         cell = str(int(cell)) if cell == int(cell) else repr(cell)
-    text = str(cell)
+    text = str(cell).replace("\r\n", "\n").replace("\r", "\n")
     if _FORBIDDEN.search(text):
         raise CellError("book.control-character")
     if len(text) > column.field.limit:

@@ -139,8 +139,6 @@ class Table:
             field = ".".join((name, *path))
             try:
                 value = read_free_cell(unescape(cell) if isinstance(cell, str) else cell)
-                if value is None:
-                    continue
                 said = True
                 _nest(whole, path, value)
             except CellError as error:

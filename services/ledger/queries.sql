@@ -206,3 +206,28 @@ where device.id = any(%(devices)s) and not exists (
 -- name: record_change
 insert into book_change (enterprise, actor, action, source, sha256, counts)
 values (%(scope)s, %(actor)s, %(action)s, %(source)s, %(sha256)s, %(counts)s)
+
+-- name: device_present
+select device.id from device join enterprise on enterprise.id = device.enterprise
+where enterprise.code = %(enterprise)s and device.code = %(code)s and device.retired_at is null
+
+-- name: retire_device
+update device set retired_at = clock_timestamp()
+from enterprise
+where enterprise.id = device.enterprise and enterprise.code = %(enterprise)s and device.code = %(code)s
+  and device.retired_at is null
+
+-- name: documents
+-- What gateways must be told: each device in use that has a gateway, with its tags in use.
+select device.gateway, device.id, device.version, device.code, device.name, device.enterprise, device.protocol,
+       device.connection::text, device.report_mode, device.interval_s,
+       coalesce((
+           select json_agg(json_build_object(
+               'position', position, 'name', name, 'type', type, 'address', address, 'unit', unit, 'scale', scale,
+               'offset', "offset", 'writable', writable, 'low', low, 'high', high) order by position)
+           from tag where tag.device = device.id and tag.retired_at is null), '[]')::text as tags
+from device
+where device.id = any(%(devices)s) and device.gateway is not null and device.retired_at is null
+
+-- name: documents_expected
+select id from device where gateway is not null and retired_at is null order by id

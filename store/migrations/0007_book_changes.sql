@@ -39,11 +39,11 @@ $$;
 revoke execute on function codes_taken(text, text[]) from public;
 grant execute on function codes_taken(text, text[]) to muster_api;
 
--- A device made in the same transaction has a new version already.
+-- A device that this transaction has written already has its new version and its notice.
 create function tags_moved() returns trigger language plpgsql as $$
 begin
     update device set version = default
-    where id in (select device from moved) and created_at < transaction_timestamp();
+    where id in (select device from moved) and xmin <> pg_current_xact_id()::xid;
     return null;
 end
 $$;
