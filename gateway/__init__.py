@@ -1,1 +1,1 @@
-"""Field to bus: sessions to equipment, scans from them, a durable outbox, signed batches. Knows no database."""
+"""Field to bus: sessions to equipment, scans from them, a durable outbox, signed batches. No database."""

@@ -1,8 +1,8 @@
 """The contract between the gateway and a protocol's room under `gateway/adapters/`.
 
-A room is one folder whose package defines `DESCRIPTION: Description`. The gateway finds it by looking; nothing
-is registered twice. A room owns its sessions, timeouts and backoff: a slow, dead or lying device never delays
-another. It reports only through its `Sink`, and it sets the origin and the receive time.
+A room is one folder whose package defines `DESCRIPTION: Description`. The gateway finds it by looking,
+nothing is registered twice. A room owns its sessions, timeouts and backoff: a slow, dead or lying device
+never delays another. It reports only through its `Sink`, and it sets the origin and the receive time.
 """
 
 import importlib
@@ -36,7 +36,7 @@ class Sink(Protocol):
         quality: NDArray[np.int16] | None,
         how: How,
     ) -> None:
-        """Put one scan: times in µs since 1970, `first` from 1, (k,) values, (k,) qualities or None if all Good."""
+        """Put one scan: times in µs since 1970, `first` from 1, (k,) values and qualities or None if Good."""
         ...
 
     def text(self, reading: TextReading) -> None:
@@ -57,7 +57,7 @@ class Sink(Protocol):
 class Value:
     """One tag's answer to a fresh read or a read-back; times in µs since 1970.
 
-    value: the engineering value, text, or None when the device gave none; raw: the bytes it came from, as hex.
+    value: the engineering value, text, or None when the device gave none; raw: its bytes as hex.
     """
 
     position: int
@@ -70,7 +70,7 @@ class Value:
 
 @dataclass(slots=True)
 class Diagnostics:
-    """Counters of one device since the gateway started watching it; latencies in ms, times in µs since 1970."""
+    """Counters of one device since its watch began here; latencies in ms, times in µs since 1970."""
 
     session: str = "down"
     polls: int = 0
@@ -136,7 +136,7 @@ class Description:
     endpoint: Callable[[BaseModel], str]
     create: Callable[[Sink, Clock], Room]
     check: Callable[[Device], None] | None = None
-    """Checks what spans fields of one device, such as a tag's type against its address; raises ConfigError."""
+    """Checks what spans fields of one device, such as a tag's type and its address; raises ConfigError."""
 
 
 @cache

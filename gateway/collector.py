@@ -1,0 +1,155 @@
+"""The sink of all rooms: collects what they acquire into slots, and keeps what a new watch must say again.
+
+A watch that begins anew knows nothing of sessions that opened before it, so the collector remembers every
+device's last session event (or, without one, its last error) and says it again in the new watch's first slot.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.slots import SCAN_HEAD, Notice, Slot, put_scans, scans_of
+from gateway.watch import Break
+from muster.events import Event, TextReading
+from muster.scans import How
+
+_FLOAT64 = np.dtype(np.float64)
+_INT16 = np.dtype(np.int16)
+_pack_head = SCAN_HEAD.pack
+
+
+class Collector:
+    """Implements `gateway.adapter.Sink` for every room of the process."""
+
+    def __init__(self, first_number: int) -> None:
+        self.scans = 0
+        self.readings = 0
+        self.refused = 0
+        self.events: dict[str, int] = {}
+        self._full = False
+        self._number = first_number
+        self._slot: Slot | None = None
+        self._standing: dict[int, Event] = {}
+
+    @property
+    def full(self) -> bool:
+        """Whether rooms must stop acquiring."""
+        return self._full
+
+    @full.setter
+    def full(self, value: bool) -> None:
+        self._full = value
+
+    @property
+    def watching(self) -> bool:
+        """Whether there is a watch; without one, whatever arrives is not kept."""
+        return self._slot is not None
+
+    def scan(
+        self,
+        device: int,
+        time: int,
+        received: int,
+        first: int,
+        value: NDArray[np.float64],
+        quality: NDArray[np.int16] | None,
+        how: How,
+    ) -> None:
+        """Put one scan. One without values or position, or outside any watch, is counted and not kept."""
+        count = len(value)
+        slot = self._slot
+        if slot is None or count == 0 or first < 1 or (quality is not None and len(quality) != count):
+            self.refused += 1
+            return
+        if value.dtype is not _FLOAT64:
+            value = value.astype(np.float64)
+        slot.heads += _pack_head(device, time, received, first, count, how, quality is not None)
+        slot.values += value.tobytes()
+        if quality is not None:
+            slot.qualities += (quality if quality.dtype is _INT16 else quality.astype(np.int16)).tobytes()
+        self.scans += 1
+        self.readings += count
+
+    def text(self, reading: TextReading) -> None:
+        """Put one text reading."""
+        if self._slot is None:
+            self.refused += 1
+            return
+        self._slot.texts.append(reading)
+        self.readings += 1
+
+    def event(self, event: Event) -> None:
+        """Put one event. Outside any watch only what it leaves standing is remembered."""
+        self.events[event.kind] = self.events.get(event.kind, 0) + 1
+        self._remember(event)
+        if self._slot is not None:
+            self._slot.events.append(event)
+
+    def notice(self, notice: Notice) -> None:
+        """Put what the gateway says of itself; there must be a watch."""
+        assert self._slot is not None
+        self._slot.notices.append(notice)
+
+    def begin(self, now_us: int) -> None:
+        """Begin a watch, and say again how every device stands."""
+        self._slot = self._next(now_us)
+        for event in self._standing.values():
+            self._slot.events.append(
+                Event(event.kind, event.device, now_us, reason=event.reason, detail=event.detail)
+            )
+
+    def cut(self, now_us: int) -> Slot:
+        """Return what was collected up to now; the watch goes on."""
+        slot = self.end(now_us)
+        self._slot = self._next(slot.watermark)
+        return slot
+
+    def end(self, now_us: int) -> Slot:
+        """Return what was collected up to now and end the watch."""
+        slot = self._slot
+        assert slot is not None
+        slot.watermark = max(slot.since, now_us)
+        self._slot = None
+        return slot
+
+    def part(self, broken: Break) -> Slot:
+        """Return what was collected before a break of the watch, and go on with a new watch behind it."""
+        slot = self._slot
+        assert slot is not None
+        scans = scans_of([slot])
+        before = np.fromiter((broken.before(at) for at in scans.received.tolist()), np.bool_, len(scans))
+        earlier = Slot(slot.number, slot.since, max(slot.since, broken.ended))
+        put_scans(earlier, scans.take(np.flatnonzero(before)))
+        later = scans.take(np.flatnonzero(~before))
+        earlier.events = [event for event in slot.events if broken.before(event.at)]
+        earlier.texts = [text for text in slot.texts if broken.before(text.received)]
+        earlier.notices = slot.notices
+        late_events = [event for event in slot.events if not broken.before(event.at)]
+        late_texts = [text for text in slot.texts if not broken.before(text.received)]
+        begins = min([broken.begins, *later.received.tolist(), *(event.at for event in late_events)])
+        if len(scans):
+            newest = int(scans.received[before].max(initial=earlier.watermark))
+            earlier.watermark = max(earlier.watermark, newest)
+        self.begin(max(begins, earlier.watermark + 1) if broken.begins >= broken.ended else begins)
+        assert self._slot is not None
+        put_scans(self._slot, later)
+        self._slot.events += late_events
+        self._slot.texts += late_texts
+        detail = {"moved_s": round(broken.moved_us / 1e6, 3)} if broken.moved_us else {}
+        span = sorted((earlier.watermark, self._slot.since))
+        self.notice(Notice(None, Event("gap", 0, span[0], span[1], broken.reason, detail)))
+        return earlier
+
+    def _next(self, since: int) -> Slot:
+        number = self._number
+        self._number += 1
+        return Slot(number, since)
+
+    def _remember(self, event: Event) -> None:
+        if event.kind in ("session_up", "session_down"):
+            self._standing[event.device] = event
+        elif event.kind == "error":
+            standing = self._standing.get(event.device)
+            if standing is None or standing.kind == "error":
+                self._standing[event.device] = event
+        elif event.kind == "removed":
+            self._standing.pop(event.device, None)

@@ -1,0 +1,121 @@
+"""The outbox: sealed batches, durable before `append` returns, given out in order until the bus has them.
+
+One thread appends; each partition is read by one caller at a time. Damage never stops the road: what cannot
+be read is passed over, and the jump that this leaves is kept in `damage` for the recorder to say as a gap.
+"""
+
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from bus.subjects import PARTITIONS
+from gateway.outbox import segments
+from gateway.outbox.cursor import Cursor
+from gateway.outbox.mending import mend
+from gateway.outbox.reader import Damage, Reader
+from gateway.outbox.records import Sealed, encode_record
+from gateway.outbox.shelf import Shelf
+from muster.errors import Backpressure
+
+SEGMENT_BYTES = 4 << 20
+
+
+class Outbox:
+    """The sealed batches of one gateway in one folder."""
+
+    def __init__(self, folder: Path, limit_bytes: int) -> None:
+        """Open or make it, and mend a torn end. Raises OSError."""
+        self.limit_bytes = limit_bytes
+        self.damage = Damage()
+        self._folder = folder
+        self._segment_bytes = min(SEGMENT_BYTES, max(1, limit_bytes // 8))
+        self._reading = threading.Lock()
+        self._closed = False
+        self._cursor = Cursor(folder / "taken")
+        mended = mend(folder, self._cursor)
+        self.marks = mended.marks
+        self._suspect = mended.damaged
+        self._shelf = Shelf(mended.segments)
+        self._handle = os.open(self._shelf.last.path, os.O_RDWR | os.O_CLOEXEC)
+        self._readers = [
+            Reader(self._shelf, self.damage, partition, self._cursor[partition].mark)
+            for partition in range(PARTITIONS)
+        ]
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return self._shelf.size
+
+    @property
+    def unsent_us(self) -> int:
+        """How much watched time, in µs, the partition that is furthest behind still has to send."""
+        return max(
+            sealed.watched_until - taken.watched_until if taken.epoch and sealed.name > taken.name else 0
+            for sealed, taken in zip(
+                self.marks.partitions, (self._cursor[p].mark for p in range(PARTITIONS)), strict=True
+            )
+        )
+
+    @property
+    def drained(self) -> bool:
+        """Whether the bus has everything that was sealed."""
+        return all(
+            mark.name <= self._cursor[partition].mark.name
+            for partition, mark in enumerate(self.marks.partitions)
+        )
+
+    def append(self, through: int, batches: Sequence[Sealed]) -> None:
+        """Make the batches of one seal durable.
+
+        Raises:
+            Backpressure: the disk refused; nothing was kept, and the same batches must be given again.
+        """
+        data = encode_record(through, batches)
+        try:
+            if self._suspect or self._shelf.last.size + len(data) > self._segment_bytes:
+                self._begin_segment()
+            end = self._shelf.last.size
+            try:
+                segments.write_all(self._handle, data, end)
+            except OSError:
+                os.ftruncate(self._handle, end)
+                raise
+            self._suspect = True  # until the sync succeeds, nobody knows what the disk holds
+            segments.sync_data(self._handle)
+            self._suspect = False
+        except OSError as error:
+            raise Backpressure(f"outbox {self._folder}: {error.strerror}") from error
+        self.marks = self.marks.after(through, batches)
+        self._shelf.grow(len(data))
+
+    def read(self, partition: int) -> Sealed | None:
+        """Return the partition's oldest batch that the bus has not acknowledged. Raises OSError."""
+        with self._reading:
+            return None if self._closed else self._readers[partition].current()
+
+    def acknowledge(self, partition: int) -> None:
+        """Let go of what `read` returned. Raises OSError when that cannot be remembered across a restart."""
+        with self._reading:
+            if self._closed:
+                return
+            taken = self._readers[partition].advance()
+            self._shelf.remove_before(min(reader.segment_number for reader in self._readers))
+            self._cursor.move(partition, taken)
+
+    def close(self) -> None:
+        """Close all files, once whoever reads has come to an end."""
+        with self._reading:
+            self._closed = True
+            for reader in self._readers:
+                reader.close()
+            self._cursor.close()
+            os.close(self._handle)
+
+    def _begin_segment(self) -> None:
+        segment = segments.begin(self._folder, self._shelf.last.number + 1, self.marks)
+        handle = os.open(segment.path, os.O_RDWR | os.O_CLOEXEC)
+        os.close(self._handle)
+        self._handle, self._suspect = handle, False
+        self._shelf.add(segment)
