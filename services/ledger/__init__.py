@@ -3,14 +3,14 @@
 `load` a document, `check` it beside what is registered, `apply` it; `export` writes one.
 """
 
-from services.ledger.apply import apply
-from services.ledger.check import check
+from services.ledger.checks import check
 from services.ledger.document import Book
-from services.ledger.export import export
-from services.ledger.load import Format, load
+from services.ledger.exports import export
+from services.ledger.files import Format, load
 from services.ledger.problems import Change, Counts, Problem, Report
 from services.ledger.registered import Registered, enter, read_registered
-from services.ledger.template import template
+from services.ledger.templates import template
+from services.ledger.writer import apply
 
 __all__ = [
     "Book",

@@ -15,7 +15,7 @@ from typing import Any
 
 from muster.catalogue import LANGUAGES, texts
 from services.ledger.columns import FULL_WIDTH, Column, Kind
-from services.ledger.shifts import parse_shifts
+from services.ledger.shifts import NotShifts, parse_shifts
 
 TRIMMED = " \t\r\n\v\f\u00a0\u3000\u200b\ufeff"
 ESCAPED = ("=", "+", "-", "@", "\t", "\r", "'")
@@ -55,8 +55,10 @@ def read(column: Column, cell: Any) -> Any:
     if cell is None:
         return None
     if isinstance(cell, str):
-        cell = cell.strip(TRIMMED) if column.field.kind is not Kind.OPEN else cell
-        if not cell or (type(cell) is Plain and cell in ("null", "~")):
+        if type(cell) is Plain and cell in ("null", "~"):
+            return None
+        cell = cell.strip(TRIMMED)
+        if not cell:
             return None
     return _READERS[column.field.kind](column, cell)
 
@@ -155,7 +157,7 @@ def choice_key(column: Column, choice: str) -> str:
 def _shifts(column: Column, cell: Any) -> dict[str, Any]:
     try:
         return parse_shifts(cell if isinstance(cell, dict) else str(cell).translate(FULL_WIDTH))
-    except ValueError as error:
+    except NotShifts as error:
         raise CellError("book.not-shifts", value=shown(cell)) from error
 
 

@@ -4,6 +4,7 @@ A device follows its model in class, kind, report mode and interval unless it sa
 changes, so do its devices, also those the book does not name.
 """
 
+import re
 from collections.abc import Container
 from datetime import date, timedelta
 
@@ -20,6 +21,7 @@ from services.ledger.problems import Change
 from services.ledger.registered import DeviceName, DeviceRow, ModelRow
 from services.ledger.resolution import Resolution, differences
 
+_TAG = re.compile(r"tags[\[.]")
 FOLLOWED = ("device_class", "kind", "report_mode", "interval_s")
 PLAIN_FIELDS = (
     "name",
@@ -44,12 +46,14 @@ class DeviceStep:
         self.devices: dict[DeviceName, DeviceRow] = {}
         self._latest = (today + timedelta(days=1)).isoformat()  # today where the day begins first
         self._tags: dict[str, list[DocumentTag]] = {}
-        self._refused: set[tuple[str, str]] = set()
+        self._tag_failures: dict[tuple[str, str], list[int]] = {}
+        self._passed: set[str] = set()
 
     def resolve(self, retired: Container[DeviceName]) -> None:
         """Take up the devices, then those that follow a changed model; `retired` ones follow no more."""
         for entry in self.resolution.book.devices:
             self._device(entry)
+        self._say_tag_failures()
         if self.resolution.changed_models:
             self._followers(retired)
 
@@ -121,33 +125,39 @@ class DeviceStep:
         return good
 
     def _accepted(self, new: DeviceRow, model: ModelRow, row: int) -> bool:
-        """Ask the protocol; set the endpoint, or say what it refuses. A model's bad tag is said once."""
+        """Ask the protocol; set the endpoint, or keep what it refuses."""
         try:
             new.endpoint = self._validated(new, model)
-            return True
         except ConfigError as error:
             detail = str(error)
-        field = detail.partition(":")[0].strip()
-        if field.startswith(("tags.", "tag ", "address")):
-            if (model.code, detail) not in self._refused:
-                self._refused.add((model.code, detail))
-                sheet, at = self._tag_place(model.code, field, row)
-                self.resolution.error(
-                    sheet,
-                    at,
-                    _address_column(field),
-                    "book.protocol-refuses",
-                    detail=detail,
-                )
+            field = detail.partition(":")[0].strip()
+            if _TAG.match(field):
+                self._tag_failures.setdefault((model.code, detail), []).append(row)
+            else:
+                self.resolution.error("devices", row, field, "book.protocol-refuses", detail=detail)
             return False
-        self.resolution.error("devices", row, field, "book.protocol-refuses", detail=detail)
-        return False
+        self._passed.add(model.code)
+        return True
 
-    def _tag_place(self, model: str, field: str, row: int) -> tuple[str, int]:
+    def _say_tag_failures(self) -> None:
+        """Say what was refused of tags: at the tag when no device passes with it, else at each device."""
+        for (model, detail), rows in self._tag_failures.items():
+            field = detail.partition(":")[0].strip()
+            place = self._tag_place(model, field) if model not in self._passed else None
+            if place is not None:
+                row, column = place
+                self.resolution.error("tags", row, column, "book.protocol-refuses", detail=detail)
+                continue
+            for row in rows if model in self._passed else rows[:1]:
+                self.resolution.error("devices", row, field, "book.protocol-refuses", detail=detail)
+
+    def _tag_place(self, model: str, field: str) -> tuple[int, str] | None:
+        """Return the row and column of the book's tag that the protocol names, None when it has none."""
         for tag in self.resolution.book.tags:
-            if tag.model == model and field.startswith(f"tags.{tag.name}"):
-                return "tags", tag.row
-        return "devices", row
+            for prefix in (f"tags[{tag.name}].", f"tags.{tag.name}."):
+                if tag.model == model and field.startswith(prefix):
+                    return tag.row, field.removeprefix(prefix)
+        return None
 
     def _validated(self, new: DeviceRow, model: ModelRow) -> str:
         protocol = self.resolution.protocols.get(model.protocol)
@@ -257,8 +267,3 @@ def _document_tags(model: ModelRow) -> list[DocumentTag]:
         )
         for position, tag in enumerate(model.tags, start=1)
     ]
-
-
-def _address_column(field: str) -> str:
-    """Return the column of `tags.<name>.<column>`; the protocol's field as it is where it names no tag."""
-    return field.split(".", 2)[2] if field.count(".") >= 2 else field

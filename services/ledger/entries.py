@@ -14,7 +14,7 @@ from services.ledger.cells import CellError, read, read_free_cell, shown, unesca
 from services.ledger.columns import Column, Kind, header, headings, plain, title
 from services.ledger.document import SHEETS, Attestation, Book, Entry, sheet_columns
 from services.ledger.problems import Layout
-from services.ledger.template import example_cells, hint_cells
+from services.ledger.templates import example_cells, hint_cells
 
 ROWS_LIMIT = 200_000
 COLUMNS_LIMIT = 256

@@ -15,14 +15,23 @@ _SHIFT = re.compile(
 )
 
 
+class NotShifts(ValueError):
+    """What was written is no shift pattern."""
+
+
 def parse_shifts(written: str | dict[str, Any]) -> dict[str, Any]:
     """Return a shift pattern as it is kept.
 
     Raises:
-        ValueError: it is not one.
+        NotShifts: it is not one.
     """
-    if isinstance(written, dict):
-        return _check(written)
+    try:
+        return _check(written) if isinstance(written, dict) else _parse(written)
+    except ValueError as error:
+        raise NotShifts(str(error)) from error
+
+
+def _parse(written: str) -> dict[str, Any]:
     zone, _, rest = written.rpartition("|")
     shifts = []
     for part in re.split("[;；]", rest):

@@ -14,7 +14,7 @@ from psycopg import AsyncConnection
 
 from muster.errors import RequestError
 from muster.protocol import ProtocolInfo
-from services.ledger.check import resolve
+from services.ledger.checks import resolve
 from services.ledger.document import Book
 from services.ledger.problems import Counts, Report
 from services.ledger.queries import QUERIES

@@ -14,13 +14,13 @@ from psycopg import AsyncConnection
 
 from muster.errors import RequestError
 from muster.protocol import ProtocolInfo
-from services.ledger.apply import apply, record
 from services.ledger.cells import CellError, read
 from services.ledger.document import Attestation, Book, Device, Gateway, sheet_columns
 from services.ledger.nameplates import SIZE_LIMIT, image
 from services.ledger.problems import Report
 from services.ledger.queries import QUERIES
 from services.ledger.registered import enter
+from services.ledger.writer import apply, record
 
 
 async def add_gateway(

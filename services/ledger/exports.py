@@ -22,7 +22,7 @@ from services.ledger.cells import escape, write_free_cell
 from services.ledger.columns import Kind, header, title
 from services.ledger.devices import FOLLOWED
 from services.ledger.document import SHEETS, sheet_columns
-from services.ledger.load import Format
+from services.ledger.files import Format
 from services.ledger.registered import DeviceRow, GatewayRow, Registered, enter, read_registered
 from services.ledger.shifts import write_shifts
 
