@@ -1,0 +1,22 @@
+/** How old a value is, in the coarsest unit that still says something. */
+import type { Say } from "../catalogue/catalogue";
+
+const MINUTE_S = 60;
+const HOUR_S = 3600;
+const DAY_S = 86_400;
+
+/** Seconds from `then` to `now`, both ms since 1970; never negative. */
+export function ageSeconds(then: number, now: number): number {
+  return Math.max(0, (now - then) / 1000);
+}
+
+/** Say an age given in seconds: 0.4 s, 12 s, 3 min, 2 h, 5 d. A missing age is a dash. */
+export function sayAge(age_s: number | null | undefined, say: Say): string {
+  if (age_s === null || age_s === undefined || !Number.isFinite(age_s)) return "–";
+  const age = Math.max(0, age_s);
+  if (age < 9.95) return say("console.age.seconds", { n: age.toFixed(1) });
+  if (age < 2 * MINUTE_S) return say("console.age.seconds", { n: Math.round(age) });
+  if (age < 2 * HOUR_S) return say("console.age.minutes", { n: Math.floor(age / MINUTE_S) });
+  if (age < 2 * DAY_S) return say("console.age.hours", { n: Math.floor(age / HOUR_S) });
+  return say("console.age.days", { n: Math.floor(age / DAY_S) });
+}

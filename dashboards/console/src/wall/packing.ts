@@ -1,0 +1,111 @@
+/** Places squares in a field: as large as they fit, group after group, each group beginning on a row of its own. */
+
+export interface Group {
+  key: string;
+  label: string;
+  /** Numbers of the group's devices, in the order they are drawn. */
+  devices: number[];
+}
+
+export interface Packed {
+  /** Distance from one square to the next, px, not always whole; the square itself is `side`. */
+  pitch: number;
+  side: number;
+  columns: number;
+  height: number;
+  /** Top of each group's heading and of its first row, px. */
+  groups: { key: string; label: string; heading: number; top: number; devices: number[] }[];
+}
+
+const LARGEST = 40;
+const SMALLEST = 4;
+
+/** Space between two squares at this pitch, px. */
+function spaceIn(pitch: number): number {
+  return pitch >= 20 ? 4 : pitch >= 12 ? 3 : pitch >= 7 ? 2 : 1;
+}
+
+/** Rows that groups of these sizes need at `columns` squares a row. */
+export function rowsNeeded(sizes: readonly number[], columns: number): number {
+  return sizes.reduce((rows, size) => rows + Math.ceil(size / columns), 0);
+}
+
+/**
+ * Pack `groups` into width × height px, with `heading` px above each group and `between` px below it.
+ *
+ * The pitch is the largest whole number of px that fits; where even the smallest does not fit, the field grows
+ * downwards rather than leaving devices out.
+ */
+export function pack(groups: readonly Group[], width: number, height: number, heading: number, between = 10): Packed {
+  const shown = groups.filter((group) => group.devices.length > 0);
+  const sizes = shown.map((group) => group.devices.length);
+  const fixed = shown.length * heading + Math.max(0, shown.length - 1) * between;
+  let pitch = LARGEST;
+  while (pitch > SMALLEST) {
+    const columns = Math.max(1, Math.floor(width / pitch));
+    if (rowsNeeded(sizes, columns) * pitch + fixed <= height) break;
+    pitch -= 1;
+  }
+  const columns = Math.max(1, Math.floor(width / pitch));
+  const justified = (width + spaceIn(pitch)) / columns; // the last column ends where the field does
+  if (rowsNeeded(sizes, columns) * justified + fixed <= height || height <= 0) pitch = Math.min(justified, LARGEST);
+  const side = Math.floor(pitch) - spaceIn(pitch);
+  let y = 0;
+  const placed = shown.map((group) => {
+    const top = y + heading;
+    const rows = Math.ceil(group.devices.length / columns);
+    const entry = { key: group.key, label: group.label, heading: y, top, devices: group.devices };
+    y = top + rows * pitch + between;
+    return entry;
+  });
+  return { pitch, side, columns, height: Math.max(0, y - between), groups: placed };
+}
+
+/** Corner of the square at `index` within a group. */
+export function corner(packed: Packed, top: number, index: number): { x: number; y: number } {
+  const [column, row] = [index % packed.columns, Math.floor(index / packed.columns)];
+  return { x: Math.round(column * packed.pitch), y: Math.round(top + row * packed.pitch) };
+}
+
+/** The device under a point of the field, or null. */
+export function deviceAt(packed: Packed, x: number, y: number): number | null {
+  if (x < 0 || x >= packed.columns * packed.pitch) return null;
+  for (const group of packed.groups) {
+    if (y < group.top) return null;
+    const index = Math.floor((y - group.top) / packed.pitch) * packed.columns + Math.floor(x / packed.pitch);
+    const rows = Math.ceil(group.devices.length / packed.columns);
+    if (y < group.top + rows * packed.pitch) return group.devices[index] ?? null;
+  }
+  return null;
+}
+
+/** The neighbour that an arrow key leads to, over group borders. */
+export function neighbour(packed: Packed, from: number, key: string): number {
+  const order = packed.groups.flatMap((group) => group.devices);
+  const index = order.indexOf(from);
+  if (index < 0) return order[0] ?? from;
+  if (key === "ArrowLeft") return order[index - 1] ?? from;
+  if (key === "ArrowRight") return order[index + 1] ?? from;
+  if (key === "Home") return order[0] ?? from;
+  if (key === "End") return order[order.length - 1] ?? from;
+  const place = placeOf(packed, from);
+  if (place === null) return from;
+  const step = key === "ArrowUp" ? -packed.pitch : packed.pitch;
+  const limit = packed.height;
+  for (let y = place.y + step; y >= 0 && y < limit; y += step / 2) {
+    const found = deviceAt(packed, place.x, y);
+    if (found !== null && found !== from) return found;
+  }
+  return from;
+}
+
+/** Centre of a device's square, or null where it is not in the field. */
+export function placeOf(packed: Packed, device: number): { x: number; y: number } | null {
+  for (const group of packed.groups) {
+    const index = group.devices.indexOf(device);
+    if (index < 0) continue;
+    const at = corner(packed, group.top, index);
+    return { x: at.x + packed.side / 2, y: at.y + packed.side / 2 };
+  }
+  return null;
+}
