@@ -17,7 +17,7 @@ class ProtocolInfo:
     name: the word in a device's `protocol`; family: what is counted (DESIGN §4).
     validate: checks a device's `connection` and tags, and returns its endpoint, a text that is equal for two
     devices iff they share one process address space. It raises ConfigError, whose text begins with the dotted
-    name of the field and a colon: `connection.port: …`, `tags.speed.address.register: …`.
+    name of the field and a colon: `connection.port: …`, `tags[speed].address.register: …`.
     """
 
     name: str
