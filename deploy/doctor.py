@@ -1,0 +1,155 @@
+"""What is well, what is not, and what to do about it: each finding in both languages, by catalogue key."""
+
+import asyncio
+import shutil
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+
+from bus import connection, subjects
+from deploy.layout import LEAST_FREE_BYTES, Layout
+from deploy.running import Connections, connections, status
+from muster.catalogue import say
+from muster.errors import MusterError
+from store.connection import connected
+
+CLOCK_TOLERANCE_S = 2.0
+LAG_TOLERANCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. key: the catalogue's sentence; its remedy is `<key>.do`."""
+
+    about: str
+    well: bool
+    key: str
+    facts: dict[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the finding as an object, with its sentences in both languages."""
+        return {
+            "about": self.about,
+            "well": self.well,
+            "key": self.key,
+            "facts": self.facts,
+            "says": {"zh-CN": self.says("zh-CN"), "en": self.says("en")},
+            "do": None if self.well else {"zh-CN": self.remedy("zh-CN"), "en": self.remedy("en")},
+        }
+
+    def says(self, language: Any) -> str:
+        """Return what was found as a sentence."""
+        return say(self.key, language, **self.facts)
+
+    def remedy(self, language: Any) -> str:
+        """Return what to do as a sentence."""
+        return say(f"{self.key}.do", language, **self.facts)
+
+
+async def examine(layout: Layout) -> list[Finding]:
+    """Look at everything that can be looked at from here."""
+    found = _processes(layout)
+    found.append(_disk(layout))
+    try:
+        ways = connections(layout)
+    except MusterError:
+        return [Finding("launcher", False, "doctor.not-started", {"folder": str(layout.root)})]
+    found += await _database(ways)
+    found += await _bus(ways)
+    return found
+
+
+def _processes(layout: Layout) -> list[Finding]:
+    now = status(layout)
+    if not now["up"]:
+        return [Finding("launcher", False, "doctor.down", {"folder": str(layout.root)})]
+    found = []
+    for name, process in now["processes"].items():
+        facts = {"name": name, "restarts": process["restarts"], "log": str(layout.logs / f"{name}.log")}
+        unwell = {check: word for check, word in process["checks"].items() if word != "ok"}
+        if not process["up"]:
+            found.append(Finding(name, False, "doctor.process-down", facts))
+        elif unwell:
+            words = "; ".join(f"{check}: {word}" for check, word in unwell.items())
+            found.append(Finding(name, False, "doctor.process-unwell", {**facts, "words": words}))
+        else:
+            found.append(Finding(name, True, "doctor.process-up", facts))
+    return found
+
+
+def _disk(layout: Layout) -> Finding:
+    free = shutil.disk_usage(layout.root).free
+    facts = {"free_gb": round(free / 1e9, 1), "folder": str(layout.root)}
+    well = free >= LEAST_FREE_BYTES
+    return Finding("disk", well, "doctor.disk" if well else "doctor.disk-low", facts)
+
+
+async def _database(ways: Connections) -> list[Finding]:
+    try:
+        async with asyncio.timeout(10), connected(ways.owner, "doctor") as session:
+            asked = time.time()
+            row = await (
+                await session.execute(
+                    "select extract(epoch from clock_timestamp())::float8,"
+                    " pg_database_size(current_database()),"
+                    " (select count(*) from quarantine where replayed_at is null),"
+                    " (select count(*) from gap where recorded_at > now() - interval '1 hour')"
+                )
+            ).fetchone()
+            answered = time.time()
+            gateways = await (
+                await session.execute(
+                    "select g.code, extract(epoch from clock_timestamp() - max(p.watched_until))::float8"
+                    " from gateway g left join gateway_position p on p.gateway = g.id"
+                    " group by g.code order by 1"
+                )
+            ).fetchall()
+    except (MusterError, TimeoutError) as error:
+        return [Finding("database", False, "doctor.database-away", {"words": str(error)})]
+    assert row is not None
+    skew = abs(row[0] - (asked + answered) / 2) - (answered - asked) / 2
+    size = {"used_gb": round(row[1] / 1e9, 2), "budget_gb": round(ways.disk_budget_bytes / 1e9, 2)}
+    found = [
+        Finding("database", row[1] <= ways.disk_budget_bytes * 1.1, "doctor.database", size),
+        Finding("clock", skew < CLOCK_TOLERANCE_S, "doctor.clock", {"seconds": round(max(0.0, skew), 1)}),
+        Finding("quarantine", row[2] == 0, "doctor.quarantine", {"count": row[2]}),
+        Finding("gaps", True, "doctor.gaps", {"count": row[3]}),
+    ]
+    for code, age in gateways:
+        if age is None:
+            found.append(Finding(f"gateway {code}", False, "doctor.gateway-never", {"code": code}))
+        else:
+            key = "doctor.gateway" if age < 10 else "doctor.gateway-silent"
+            found.append(Finding(f"gateway {code}", age < 10, key, {"code": code, "seconds": round(age, 1)}))
+    return found
+
+
+async def _bus(ways: Connections) -> list[Finding]:
+    try:
+        client = await connection.connect(ways.bus, "doctor")
+    except MusterError as error:
+        return [Finding("bus", False, "doctor.bus-away", {"words": str(error)})]
+    try:
+        waiting = 0
+        async with connected(ways.owner, "doctor") as session:
+            rows = await (await session.execute("select partition, sequence from stream_position")).fetchall()
+        stored = dict(rows)
+        for partition in range(subjects.PARTITIONS):
+            waiting += await _waiting(client.jetstream(), partition, stored.get(partition, 0))
+    except (MusterError, NatsError, TimeoutError) as error:
+        return [Finding("bus", False, "doctor.bus-away", {"words": str(error)})]
+    finally:
+        await client.close()
+    return [Finding("bus", waiting < LAG_TOLERANCE, "doctor.bus", {"waiting": waiting})]
+
+
+async def _waiting(jetstream: JetStreamContext, partition: int, stored: int) -> int:
+    """Return how far the newest message of a partition lies beyond what is stored, in stream positions."""
+    try:
+        last = await jetstream.get_last_msg(subjects.STREAM, subjects.batches_of(partition))
+    except NatsError:
+        return 0
+    return max(0, (last.seq or 0) - stored)

@@ -1,0 +1,154 @@
+"""Where an installation keeps what it must not lose: one data directory, held by one launcher at a time."""
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from muster.catalogue import say
+from muster.errors import ConfigError
+
+LEAST_FREE_BYTES = 2**30
+
+
+def default_data_dir() -> Path:
+    """Return the place for data where the user named none."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/muster")
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "muster"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The folders and files below a data directory."""
+
+    root: Path
+
+    @property
+    def postgres(self) -> Path:
+        """The embedded database."""
+        return self.root / "postgres"
+
+    @property
+    def nats(self) -> Path:
+        """The embedded bus."""
+        return self.root / "nats"
+
+    @property
+    def run(self) -> Path:
+        """Settings of the running processes, and the state file."""
+        return self.root / "run"
+
+    @property
+    def logs(self) -> Path:
+        """One log per process."""
+        return self.root / "logs"
+
+    def outbox(self, gateway: str) -> Path:
+        """A gateway's outbox."""
+        return self.root / "outbox" / gateway
+
+    def secret_file(self, name: str) -> Path:
+        """The file of a secret."""
+        return self.root / "secrets" / name
+
+    def make(self) -> None:
+        """Make the folders.
+
+        Raises:
+            ConfigError: the data directory cannot be made or written to, or the disk is nearly full.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o711)
+            for folder in (self.run, self.logs, self.root / "secrets", self.root / "outbox"):
+                folder.mkdir(exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise ConfigError(f"--data-dir {self.root}: {error.strerror}") from error
+        free = shutil.disk_usage(self.root).free
+        if free < LEAST_FREE_BYTES:
+            raise ConfigError(
+                say("launch.disk-full", folder=str(self.root), free_mb=free // 2**20, least_mb=1024)
+                + " / "
+                + say("launch.disk-full", "en", folder=str(self.root), free_mb=free // 2**20, least_mb=1024)
+            )
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the data directory for the block.
+
+        Raises:
+            ConfigError: another launcher holds it.
+        """
+        with (self.root / "lock").open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise ConfigError(
+                    say("launch.held", folder=str(self.root))
+                    + " / "
+                    + say("launch.held", "en", folder=str(self.root))
+                ) from error
+            yield
+
+    def secret(self, name: str) -> str:
+        """Return the secret of this name, made when there is none."""
+        path = self.secret_file(name)
+        if not path.exists():
+            _write_private(path, secrets.token_hex(24).encode())
+        return path.read_text("utf-8")
+
+    def gateway_key(self, gateway: str) -> bytes:
+        """Return a local gateway's public key (32 bytes), made with its private key when there is none."""
+        path = self.secret_file(f"gateway-{gateway}.pem")
+        if not path.exists():
+            key = Ed25519PrivateKey.generate()
+            _write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        loaded = load_pem_private_key(path.read_bytes(), password=None)
+        return loaded.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+    @property
+    def state_file(self) -> Path:
+        """What the launcher says of the running installation, for `status` and `doctor`."""
+        return self.run / "state.json"
+
+    @property
+    def connections_file(self) -> Path:
+        """How the database and the bus are reached, for the command line."""
+        return self.run / "connections.json"
+
+    def read_state(self) -> dict[str, Any] | None:
+        """Return what the launcher last said, None when nothing was ever started here."""
+        try:
+            state: dict[str, Any] = json.loads(self.state_file.read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        return state
+
+    def write(self, path: Path, content: str) -> None:
+        """Write a file that only its owner reads, whole or not at all."""
+        _write_private(path, content.encode())
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
