@@ -48,7 +48,7 @@ class Journal:
         self._generation = generation + 1
         self._offset = 0
         self._last = [0, 0]
-        self._sealed = 0
+        self._sealed = self._turned_at = 0
         self._given = self._done = 0
         self._queue: queue.SimpleQueue[Slot | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
@@ -86,7 +86,10 @@ class Journal:
 
     def _write(self, slot: Slot) -> None:
         file = self._generation % 2
-        if self._offset and self._last[1 - file] <= self._sealed:
+        sealed = self._sealed
+        if self._offset and self._last[1 - file] <= sealed and sealed > self._turned_at:
+            # Once for each seal: so the slots of the newest seal stay in the file that is left.
+            self._turned_at = sealed
             self._generation += 1
             self._offset = 0
             file = self._generation % 2

@@ -37,6 +37,7 @@ class Reader:
         self._damage = damage
         self._partition = partition
         self._before = before
+        self._known = before.epoch > 0
         self._handle: int | None = None
         self._offset = 0
         self._index = 0
@@ -100,7 +101,7 @@ class Reader:
         """Go on behind the batch that `current` returned."""
         batch = self._current
         assert batch is not None, "acknowledged before it was read"
-        self._before = Mark(batch.epoch, batch.sequence, batch.watched_until, batch.stopping)
+        self._before, self._known = batch.mark, True
         self._current = None
         return Taken(self._before, self._through)
 
@@ -118,13 +119,15 @@ class Reader:
         if head is None:
             self._damage.places += 1
         self._offset, self._index = (0 if head is None else head[1]), 0
-        if head is not None and self._before.epoch == 0:
+        if head is not None and not self._known:
             self._before = head[0].partitions[self._partition]
+            self._known = True
 
     def _note_loss(self, place: Place) -> None:
         before = self._before
         follows = (place.epoch == before.epoch and place.sequence == before.sequence + 1) or (
             place.epoch > before.epoch and place.sequence == 1
         )
-        if before.epoch and not follows:
-            self._damage.losses.append(Loss(self._partition, before.watched_until, place.watched_from))
+        if self._known and not follows:
+            at = before.watched_until or place.watched_from
+            self._damage.losses.append(Loss(self._partition, at, place.watched_from))

@@ -285,3 +285,16 @@ def test_an_epoch_rises_with_every_start_even_when_its_file_or_its_disk_was_lost
     fresh = Folder(tmp_path / "another disk")
     assert fresh.next_epoch(0, now + 60_000_000) > second + 1
     fresh.close()
+
+
+def test_the_very_first_batch_is_missed_too_when_it_is_lost(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path, LIMIT)
+    batches = fill(outbox, 1, 3)
+    outbox.close()
+    (path,) = tmp_path.glob("segment-*")
+    flip(path, of(2, batches)[0].body)
+    again = Outbox(tmp_path, LIMIT)
+    assert drain(again, 2) == of(2, batches)[1:]
+    (loss,) = again.damage.losses
+    assert loss.until == of(2, batches)[1].watched_from
+    again.close()

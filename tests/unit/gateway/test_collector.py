@@ -1,0 +1,141 @@
+"""The collector keeps what rooms give it, slot by slot; a new watch is told again how devices stand."""
+
+import numpy as np
+
+from gateway.collector import Collector
+from gateway.slots import scans_of
+from gateway.watch import Break, Watch
+from muster.clock import SECOND_US
+from muster.events import Event, TextReading
+from muster.quality import Quality
+from muster.scans import How
+
+NOW = 1_700_000_000 * SECOND_US
+
+
+def put(collector: Collector, device: int, received: int, values: list[float]) -> None:
+    collector.scan(device, received - 5, received, 1, np.array(values), None, How.SOLICITED)
+
+
+def test_scans_come_out_as_they_went_in_with_qualities_only_where_given() -> None:
+    collector = Collector(1)
+    collector.begin(NOW)
+    reused = np.array([1.5, 2.5])
+    collector.scan(7, NOW + 1, NOW + 2, 3, reused, None, How.SOLICITED)
+    reused[:] = 0
+    bad = np.array([Quality.BAD], np.int16)
+    collector.scan(8, NOW + 3, NOW + 4, 1, np.array([9.0]), bad, How.HISTORY)
+    collector.scan(9, NOW + 5, NOW + 6, 1, np.arange(8.0)[::2], None, How.UNSOLICITED)
+    collector.scan(9, NOW + 5, NOW + 6, 1, np.array([5], np.int32), None, How.UNSOLICITED)  # type: ignore[arg-type]
+    scans = scans_of([collector.cut(NOW + 10)])
+    assert scans.device.tolist() == [7, 8, 9, 9]
+    assert scans.time.tolist() == [NOW + 1, NOW + 3, NOW + 5, NOW + 5]
+    assert scans.received.tolist() == [NOW + 2, NOW + 4, NOW + 6, NOW + 6]
+    assert scans.first.tolist() == [3, 1, 1, 1]
+    assert scans.how.tolist() == [How.SOLICITED, How.HISTORY, How.UNSOLICITED, How.UNSOLICITED]
+    assert scans.offsets.tolist() == [0, 2, 3, 7, 8]
+    assert scans.value.tolist() == [1.5, 2.5, 9.0, 0.0, 2.0, 4.0, 6.0, 5.0]
+    assert scans.quality is not None
+    assert scans.quality.tolist() == [0, 0, Quality.BAD, 0, 0, 0, 0, 0]
+    assert (collector.scans, collector.readings) == (4, 8)
+
+
+def test_a_scan_that_would_poison_its_batch_is_counted_and_not_kept() -> None:
+    collector = Collector(1)
+    collector.begin(NOW)
+    collector.scan(1, NOW, NOW, 1, np.empty(0), None, How.SOLICITED)
+    collector.scan(1, NOW, NOW, 0, np.array([1.0]), None, How.SOLICITED)
+    collector.scan(1, NOW, NOW, 1, np.array([1.0]), np.array([0, 0], np.int16), How.SOLICITED)
+    assert collector.refused == 3
+    assert len(scans_of([collector.cut(NOW + 1)])) == 0
+
+
+def test_slots_follow_one_another_without_a_hole() -> None:
+    collector = Collector(41)
+    collector.begin(NOW)
+    first, second = collector.cut(NOW + 50), collector.cut(NOW + 40)
+    assert (first.number, first.since, first.watermark) == (41, NOW, NOW + 50)
+    assert (second.number, second.since, second.watermark) == (42, NOW + 50, NOW + 50)
+
+
+def test_outside_a_watch_nothing_is_kept_but_how_devices_stand_is_remembered() -> None:
+    collector = Collector(1)
+    collector.begin(NOW)
+    collector.event(Event("session_up", 1, NOW))
+    collector.event(Event("session_up", 2, NOW))
+    collector.event(Event("error", 3, NOW, reason="connection-refused"))
+    collector.event(Event("error", 1, NOW, reason="timeout"))
+    collector.event(Event("session_up", 4, NOW))
+    collector.end(NOW + 10)
+    collector.event(Event("session_down", 2, NOW + 20, reason="closed"))
+    collector.event(Event("removed", 4, NOW + 30))
+    put(collector, 1, NOW + 30, [1.0])
+    collector.text(TextReading(1, 1, NOW, NOW, "x"))
+    assert collector.refused == 2
+    collector.begin(NOW + 100)
+    slot = collector.cut(NOW + 150)
+    assert [(event.kind, event.device, event.at, event.reason) for event in slot.events] == [
+        ("session_up", 1, NOW + 100, ""),
+        ("session_down", 2, NOW + 100, "closed"),
+        ("error", 3, NOW + 100, "connection-refused"),
+    ]
+    assert (slot.since, len(scans_of([slot]))) == (NOW + 100, 0)
+
+
+def test_a_slewed_clock_is_no_break_and_a_set_one_is() -> None:
+    watch = Watch(NOW, 100.0)
+    assert watch.beat(NOW + 50_000, 100.05) is None
+    assert watch.beat(NOW + 950_000, 100.10) is None, "slewed by 0.85 s"
+    jump = watch.beat(NOW + 3600 * SECOND_US, 100.15)
+    assert jump is not None
+    assert (jump.reason, jump.ended, jump.begins) == (
+        "clock-jump",
+        NOW + 950_000,
+        NOW + 3600 * SECOND_US,
+    )
+    assert jump.moved_us == 3600 * SECOND_US - 950_000 - 50_000
+    back = watch.beat(NOW, 100.2)
+    assert back is not None
+    assert back.moved_us < 0
+    stall = watch.beat(NOW + 5 * SECOND_US, 105.2)
+    assert stall is not None
+    assert (stall.reason, stall.moved_us) == ("gateway-stalled", 0)
+
+
+def test_a_clock_set_forward_parts_the_slot_by_the_clock_that_stamped_each_scan() -> None:
+    collector = Collector(1)
+    collector.begin(NOW)
+    collector.event(Event("session_up", 1, NOW))
+    collector.cut(NOW + 50_000)
+    put(collector, 1, NOW + 60_000, [1.0, 2.0])
+    collector.event(Event("answer", 1, NOW + 61_000))
+    hour = 3600 * SECOND_US
+    put(collector, 2, NOW + hour + 80_000, [3.0])
+    collector.text(TextReading(2, 1, NOW, NOW + hour + 81_000, "x"))
+    earlier = collector.part(Break("clock-jump", NOW + 50_000, NOW + hour + 100_000, hour))
+    later = collector.cut(NOW + hour + 150_000)
+    assert scans_of([earlier]).device.tolist() == [1]
+    assert [event.kind for event in earlier.events] == ["answer"]
+    assert (earlier.since, earlier.watermark) == (NOW + 50_000, NOW + 60_000)
+    assert scans_of([later]).value.tolist() == [3.0]
+    assert (later.number, later.since) == (earlier.number + 1, NOW + hour + 80_000)
+    assert [(event.kind, event.device) for event in later.events] == [("session_up", 1)]
+    assert later.texts[0].value == "x"
+    (notice,) = later.notices
+    assert (notice.event.at, notice.event.until) == (earlier.watermark, later.since)
+    assert notice.event.detail == {"moved_s": 3600.0}
+
+
+def test_a_clock_set_back_parts_the_slot_too_and_its_gap_is_not_turned_round() -> None:
+    collector = Collector(1)
+    collector.begin(NOW)
+    put(collector, 1, NOW + 30_000, [1.0])
+    put(collector, 2, NOW - 10 * SECOND_US + 40_000, [2.0])
+    earlier = collector.part(Break("clock-jump", NOW, NOW - 10 * SECOND_US + 50_000, -10 * SECOND_US))
+    later = collector.cut(NOW - 10 * SECOND_US + 100_000)
+    assert scans_of([earlier]).device.tolist() == [1]
+    assert scans_of([later]).device.tolist() == [2]
+    assert later.since == NOW - 10 * SECOND_US + 40_000
+    gap = later.notices[0].event
+    assert gap.until is not None
+    assert gap.at < gap.until
