@@ -9,12 +9,12 @@ const FONT =
 
 export const ANT_THEMES: Record<ThemeName, ThemeConfig> = {
   light: {
-    token: { colorPrimary: "#0b5cad", borderRadius: 4, fontFamily: FONT, colorBgLayout: "#f5f7f8", colorText: "#15212c" },
+    token: { colorPrimary: "#0b5cad", borderRadius: 4, fontFamily: FONT, colorBgLayout: "#f5f7f8", colorText: "#15212c", colorTextPlaceholder: "#5f6e7b" },
   },
   dark: {
     algorithm: ant.darkAlgorithm,
     token: {
-      colorPrimary: "#4d9fe6",
+      colorPrimary: "#2f7fc4",
       borderRadius: 4,
       fontFamily: FONT,
       colorBgBase: "#0c1116",

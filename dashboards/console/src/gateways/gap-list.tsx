@@ -32,7 +32,7 @@ export function GapList() {
       {list.isError && <Failure error={list.error} retry={() => void list.refetch()} />}
       {list.isSuccess && gaps.length === 0 && <Empty>{say("console.gaps.none")}</Empty>}
       {gaps.length > 0 && (
-        <div className={style.scroll}>
+        <div className={style.scroll} role="region" aria-label={say("console.gaps.title.page")} tabIndex={0}>
           <table className={style.table}>
             <thead>
               <tr>

@@ -21,7 +21,7 @@ export function GatewayTable() {
       {error !== null && <Failure error={error} retry={() => void refetch()} />}
       {data?.items.length === 0 && <Empty>{say("console.gateways.none")}</Empty>}
       {data !== undefined && data.items.length > 0 && (
-        <div className={style.scroll}>
+        <div className={style.scroll} role="region" aria-label={say("console.gateways.title")} tabIndex={0}>
           <table className={style.table}>
             <thead>
               <tr>

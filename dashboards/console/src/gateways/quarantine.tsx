@@ -17,7 +17,7 @@ export function Quarantine() {
       {error !== null && <Failure error={error} />}
       {data?.items.length === 0 && <p className={style.explain}>{say("console.quarantine.none")}</p>}
       {data !== undefined && data.items.length > 0 && (
-        <div className={style.scroll}>
+        <div className={style.scroll} role="region" aria-label={say("console.quarantine.title")} tabIndex={0}>
           <table className={style.table}>
             <thead>
               <tr>

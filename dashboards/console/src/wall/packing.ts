@@ -19,6 +19,8 @@ export interface Packed {
 
 const LARGEST = 40;
 const SMALLEST = 4;
+/** Below this pitch, px, a fraction of a pixel would show as seams: the field then ends where it ends. */
+const EVEN_FROM = 12;
 
 /** Space between two squares at this pitch, px. */
 function spaceIn(pitch: number): number {
@@ -48,7 +50,8 @@ export function pack(groups: readonly Group[], width: number, height: number, he
   }
   const columns = Math.max(1, Math.floor(width / pitch));
   const justified = (width + spaceIn(pitch)) / columns; // the last column ends where the field does
-  if (rowsNeeded(sizes, columns) * justified + fixed <= height || height <= 0) pitch = Math.min(justified, LARGEST);
+  const fits = rowsNeeded(sizes, columns) * justified + fixed <= height;
+  if (fits && pitch >= EVEN_FROM) pitch = Math.min(justified, LARGEST);
   const side = Math.floor(pitch) - spaceIn(pitch);
   let y = 0;
   const placed = shown.map((group) => {

@@ -25,13 +25,14 @@ export function unwatched(series: Series): [number, number][] {
   return spans;
 }
 
-/** The option for `series` with the guideline's tiers as quiet lines; font sizes in px. */
+/** The option for `series` with the guideline's tiers as quiet lines; `picked` (ms) is the second looked at; font in px. */
 export function trendOption(
   series: Series,
   tiers: readonly number[],
   palette: Palette,
   texts: TrendTexts,
   font: number,
+  picked: number | null = null,
 ): EChartsCoreOption {
   const points = (counts: readonly number[]): [number, number][] =>
     series.time.map((text, index) => [Date.parse(text), counts[index] ?? 0]);
@@ -68,7 +69,7 @@ export function trendOption(
       max: top,
       splitLine: { show: false },
       axisLine: { show: false },
-      axisLabel: { ...text, customValues: [0, ...shown] },
+      axisLabel: { ...text, customValues: [0, ...(shown.length > 0 ? shown : [most])] },
     },
     tooltip: {
       trigger: "axis",
@@ -91,7 +92,10 @@ export function trendOption(
           symbol: "none",
           label: { show: false },
           lineStyle: { color: palette.line, type: "solid", width: 1 },
-          data: shown.map((tier) => ({ yAxis: tier })),
+          data: [
+            ...shown.map((tier) => ({ yAxis: tier })),
+            ...(picked === null ? [] : [{ xAxis: picked, lineStyle: { color: palette.accent, width: 1.5 } }]),
+          ],
         },
         markArea: {
           silent: true,

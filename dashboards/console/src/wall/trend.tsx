@@ -61,8 +61,8 @@ export function Trend({ tiers, until, onPick }: TrendProps) {
       unobserved: say("console.trend.unobserved"),
     };
     const font = Math.max(11, 0.8125 * Number.parseFloat(getComputedStyle(document.documentElement).fontSize));
-    chart.current?.setOption(trendOption(data, tiers, paletteAt(element), texts, font), { notMerge: true });
-  }, [data, tiers, say]);
+    chart.current?.setOption(trendOption(data, tiers, paletteAt(element), texts, font, until), { notMerge: true });
+  }, [data, tiers, say, until]);
 
   return (
     <section className={style.trend} aria-label={say("console.trend.title")}>

@@ -26,7 +26,6 @@ export function usePicture(moment: Moment, devices: readonly DeviceSummary[]): S
   const live = useLive();
   const past = moment.at !== null;
   const at = moment.at === null ? "" : utcSecond(moment.at);
-  // biome-ignore lint: the second is fixed on entering the past, so that a picture does not change while looked at
   const knownNow = useMemo(() => utcSecond(new Date()), [past]);
   const known = moment.known === "then" ? at : knownNow;
   const counted = useQuery({ ...countAt(at, known), enabled: past });
