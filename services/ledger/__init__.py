@@ -5,7 +5,7 @@
 
 from services.ledger.checks import check
 from services.ledger.document import Book
-from services.ledger.exports import export
+from services.ledger.export import export
 from services.ledger.files import Format, load
 from services.ledger.problems import Change, Counts, Problem, Report
 from services.ledger.registered import Registered, enter, read_registered

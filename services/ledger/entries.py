@@ -7,8 +7,6 @@ of a document (YAML), whose keys are fields.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from muster.catalogue import LANGUAGES
 from services.ledger.cells import CellError, read, read_free_cell, shown, unescape
 from services.ledger.columns import Column, Kind, header, headings, plain, title
@@ -215,7 +213,7 @@ def _attestation(book: Book, layout: Layout, row: int, said: dict[str, Any]) -> 
     missing = [name for name in ("attested_by", "attested_on", "nameplate") if name not in filled]
     for name in missing:
         book.problems.error("book.required", layout, row, f"attestation.{name}")
-    return WRONG if missing else msgspec.convert(filled, Attestation)
+    return WRONG if missing else Attestation(**filled)
 
 
 def _signature(cells: Sequence[Any]) -> tuple[str, ...]:

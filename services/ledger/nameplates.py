@@ -42,6 +42,7 @@ def read_nameplates(book: Book, folder: Path | None) -> None:
         try:
             attestation.nameplate = _photograph(written, folder)
         except Refused as refused:
+            attestation.nameplate = b""
             book.problems.error(
                 str(refused),
                 book.layout("devices"),

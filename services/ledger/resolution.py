@@ -83,8 +83,9 @@ class Resolution:
 
     def first_time(self, sheet: str, entry: Entry, *names: str) -> bool:
         """Tell whether the entry's key stands in the book for the first time; say so when not."""
-        other = self._seen.setdefault((sheet, *names), entry.row)
-        if other == entry.row:
+        other = self._seen.get((sheet, *names))
+        if other is None:
+            self._seen[(sheet, *names)] = entry.row
             return True
         self.error(sheet, entry.row, "code", "book.duplicate", value="/".join(names), other=other)
         return False

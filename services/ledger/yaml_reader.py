@@ -209,6 +209,7 @@ def _tags(book: Book, model: Mapping, line: int) -> None:
         return
     if not tags:
         book.problems.error("book.model-without-tags", book.layout("models"), line, "tags")
+        book.broken.add(("models", _model_code(str(model.get("code")))))
     code = model.get("code")
     if not isinstance(code, str) or not code:
         return

@@ -158,7 +158,12 @@ def _xlsx(registered: Registered, language: Language) -> bytes:
 
 
 def _typed(page: Any, cell: Any) -> Any:
-    """Return text as a cell of type text, so that nothing takes it for a formula or an error."""
+    """Return text as a cell of type text, so that nothing takes it for a formula or an error.
+
+    A workbook's numbers have 16 digits; one that needs 17 is text as well, which the import reads exactly.
+    """
+    if isinstance(cell, float) and float(f"{cell:.16g}") != cell:
+        cell = repr(cell)
     if not isinstance(cell, str):
         return cell
     typed = WriteOnlyCell(page, cell)
