@@ -3,7 +3,7 @@ import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
 
 // `MUSTER_API` names a running API for `npm run dev`; the built console is served by the API itself.
-const api = process.env.MUSTER_API ?? "http://127.0.0.1:8300";
+const api = process.env.MUSTER_API ?? "http://127.0.0.1:8420";
 
 export default defineConfig({
   plugins: [react()],

@@ -13,6 +13,7 @@ const Wall = lazy(() => import("./wall/wall"));
 const Devices = lazy(() => import("./devices/devices"));
 const Device = lazy(() => import("./device/device"));
 const Gateways = lazy(() => import("./gateways/gateways"));
+const Login = lazy(() => import("./login/login"));
 const Book = lazy(() => import("./book/book"));
 
 const client: QueryClient = new QueryClient({
@@ -43,6 +44,7 @@ export function App() {
                   <Route path="/devices" element={<Devices />} />
                   <Route path="/devices/:id" element={<Device />} />
                   <Route path="/gateways" element={<Gateways />} />
+                  <Route path="/login" element={<Login />} />
                   <Route path="/import" element={<Book />} />
                   <Route path="*" element={<NotFound />} />
                 </Routes>

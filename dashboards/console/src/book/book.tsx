@@ -1,9 +1,10 @@
 /** Registering devices from a file: choose, try it dry, mend what is wrong, import. */
-import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Button, Upload } from "antd";
 import { useState } from "react";
 import { Link } from "react-router";
 import { address, importBook, Problem } from "../api/client";
+import { session } from "../api/queries";
 import type { ImportAnswer } from "../api/types";
 import { useSpeech } from "../catalogue/language";
 import { bytes } from "../format/number";
@@ -27,6 +28,7 @@ export default function Book() {
     setFile(chosen);
     run.mutate({ file: chosen, dry: true });
   };
+  const who = useQuery(session).data;
   const answer = run.data;
   const ready = file !== null && answer !== undefined && answer.dry_run && answer.errors_total === 0;
   return (
@@ -43,10 +45,15 @@ export default function Book() {
             </a>
           </p>
         </section>
+        {who?.may_write === false && (
+          <p className={style.readonly}>
+            {say("console.import.readonly")} <Link to="/login?next=/import">{say("console.login.enter")}</Link>
+          </p>
+        )}
         <Upload.Dragger
           accept={ACCEPTED}
           showUploadList={false}
-          disabled={run.isPending}
+          disabled={run.isPending || who?.may_write === false}
           beforeUpload={(chosen) => {
             choose(chosen);
             return false;

@@ -2,6 +2,7 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { Button, ConfigProvider, Input } from "antd";
 import { type FormEvent, useEffect, useState } from "react";
+import { useNavigate, useSearchParams } from "react-router";
 import { post, Problem } from "../api/client";
 import type { Session } from "../api/types";
 import { useSpeech } from "../catalogue/language";
@@ -12,10 +13,15 @@ import style from "./login.module.css";
 export default function Login() {
   const { say } = useSpeech();
   const client = useQueryClient();
+  const navigate = useNavigate();
+  const [search] = useSearchParams();
   const [token, setToken] = useState("");
   const login = useMutation({
     mutationFn: () => post<Session>("/session", { token: token.trim() }),
-    onSuccess: () => client.resetQueries(),
+    onSuccess: async () => {
+      await client.resetQueries();
+      if (location.pathname === "/login") void navigate(search.get("next") ?? "/", { replace: true });
+    },
   });
   useEffect(() => {
     document.title = say("console.title", { page: say("console.login.title") });

@@ -11,6 +11,7 @@ import { ANT_THEMES, type ThemeName } from "../theme";
 import { ConnectionMark } from "./connection";
 import { LanguageSwitch } from "./language-switch";
 import style from "./page.module.css";
+import { SessionMark } from "./session-mark";
 
 interface PageProps {
   title: string;
@@ -52,6 +53,7 @@ export function Page({ title, theme, wall = false, tools, children }: PageProps)
           <div className={style.tools}>
             {tools}
             <ConnectionMark />
+            <SessionMark />
             <LanguageSwitch />
           </div>
         </header>

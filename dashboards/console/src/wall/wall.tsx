@@ -1,6 +1,7 @@
 /** The wall (大屏): how many devices are connected, in both scopes, now or at a past second. */
 import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
+import { Link } from "react-router";
 import { enterprises, roster, rulebooks } from "../api/queries";
 import { CLASSES, type DeviceSummary, ORIGINS } from "../api/types";
 import { useSpeech } from "../catalogue/language";
@@ -81,7 +82,10 @@ export default function Wall() {
             <Legend byState={picture?.byState ?? null} />
           </header>
           {picture !== null && picture.frame === 0 ? (
-            <Empty>{say("console.field.empty")}</Empty>
+            <Empty>
+              <p>{say("console.field.empty")}</p>
+              <Link to="/import">{say("console.nav.import")}</Link>
+            </Empty>
           ) : (
             <Field groups={groups} devices={byNumber} states={shown.states} now={now} stale={stale} />
           )}
