@@ -1,7 +1,7 @@
 """The gateway process: puts the parts together and takes them apart in good order.
 
 The order matters. At the start: recover what an earlier process left, then watch, then the bus, which nothing
-waits for. At the end: rooms first, then the last seal, then a short while for the bus to take it.
+waits for. At the end: the watch, then rooms, then the last seal, then a short while for the bus to take it.
 """
 
 import asyncio
@@ -127,10 +127,11 @@ class _Gateway:
         await self._follower.start()
         road = group.create_task(self._stay_on_bus(), name="bus")
         await stop.wait()
-        rooms.cancel()
-        await asyncio.wait([rooms])
         still.set()
         await asyncio.wait([beats])
+        self._recorder.end()
+        rooms.cancel()
+        await asyncio.wait([rooms])
         await self._recorder.finish()
         drained = await self._publisher.drain(DRAIN_S if self._on_bus else 0)
         _log.info("stopped", drained=drained, outbox_bytes=self._outbox.size)

@@ -112,12 +112,15 @@ class Recorder:
             self._start_seal(monotonic_s)
         self._judge(now_us, monotonic_s)
 
-    async def finish(self) -> None:
-        """End the watch in good order and make everything durable that the disk takes."""
-        if self._sealing is not None:
-            await asyncio.wait([self._sealing])
+    def end(self) -> None:
+        """End the watch; whatever rooms still acquire lies in the gap that the next start says."""
         if self.collector.watching:
             self._keep(self.collector.end(self._clock.now_us()))
+
+    async def finish(self) -> None:
+        """Seal what is left as the last of this epoch, as far as the disk takes it."""
+        if self._sealing is not None:
+            await asyncio.wait([self._sealing])
         slots, self._pending = self._pending, []
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._seal, slots, True)

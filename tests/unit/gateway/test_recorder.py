@@ -180,6 +180,7 @@ async def test_a_kill_in_the_middle_of_a_seal_loses_nothing_and_doubles_nothing(
 async def test_an_orderly_stop_says_so_and_the_next_start_calls_its_gap_by_that_name(bench: Make) -> None:
     first = bench()
     await first.beat(13)
+    first.recorder.end()
     await first.recorder.finish()
     first.kill()
     stopped_at = first.clock.now_us()
