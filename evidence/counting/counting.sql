@@ -1,0 +1,170 @@
+-- The bitemporal questions behind every count. `at` is the asked instant, `known` the instant as of which it is
+-- answered; both inclusive. The rules of watching stand in coverage.py as well, for windows.
+
+-- name: states
+-- Every device registered at an instant and not retired, with its presence and origin as known at another.
+with ledger as materialized (
+    select device.id as device, device.enterprise, book.gateway, book.code, book.name, book.device_class, book.industry,
+           book.consumes_energy, book.origin, book.protocol, device.id %% %(partitions)s as partition
+    from device
+    cross join lateral (
+        select * from device_history h
+        where h.device = device.id and h.recorded_at <= %(at)s
+        order by h.recorded_at desc, h.version desc
+        limit 1
+    ) book
+    where not book.retired
+      and (%(enterprises)s::integer[] is null or device.enterprise = any (%(enterprises)s))
+      and (%(industry)s::text is null or book.industry = %(industry)s)
+),
+watched as materialized (
+    select seat.gateway, seat.partition, covering.span
+    from (select distinct gateway, partition from ledger where gateway is not null) seat
+    cross join lateral (
+        select w.span from watch w
+        where w.gateway = seat.gateway and w.partition = seat.partition
+          and w.valid_from <= %(at)s and w.recorded_from <= %(known)s
+          and (%(at)s <= w.valid_to
+               or (w.live and %(known)s <= w.recorded_to + %(lease)s
+                   and (not w.ended or %(known)s < w.recorded_to)))
+        order by w.valid_from desc, w.recorded_from desc, w.id desc
+        limit 1
+    ) covering
+)
+select ledger.device, ledger.code, ledger.name, enterprise.code as enterprise, ledger.industry, ledger.device_class,
+       ledger.consumes_energy, ledger.protocol, ledger.origin as ledger_origin, said.origin as identity_origin,
+       coalesce(seen.state, 0) as state,
+       coalesce(seen.reason, case
+           when ledger.gateway is null then 'no-gateway'
+           when watched.span is null then 'not-watched'
+           else 'not-yet-observed'
+       end) as reason,
+       seen.valid_from as since
+from ledger
+join enterprise on enterprise.id = ledger.enterprise
+left join watched on watched.gateway = ledger.gateway and watched.partition = ledger.partition
+left join lateral (
+    select p.state, p.reason, p.valid_from from presence p
+    where p.device = ledger.device and p.span = watched.span
+      and p.valid_from <= %(at)s and p.recorded_at <= %(known)s
+    order by p.valid_from desc, p.recorded_at desc, p.state desc
+    limit 1
+) seen on true
+left join lateral (
+    select i.origin from identity i
+    where i.device = ledger.device and i.observed_at <= %(at)s and i.recorded_at <= %(known)s
+    order by i.observed_at desc, i.recorded_at desc, i.id desc
+    limit 1
+) said on true
+order by ledger.device;
+
+-- name: watches
+-- The watch rows that may cover a part of a window, as known at an instant.
+select w.id, w.span, w.gateway, w.partition, w.valid_from, w.valid_to, w.recorded_from, w.recorded_to, w.live, w.ended
+from watch w
+where w.valid_from < %(to)s and w.recorded_from <= %(known)s
+  and (w.valid_to >= %(from)s or (w.live and w.recorded_to + %(lease)s >= %(known)s))
+  and (%(gateway)s::integer is null or w.gateway = %(gateway)s);
+
+-- name: stretches
+-- Stretches of every device in [from, to). Sort 0: it belonged to the frame, and neither the ledger nor what it
+-- says it is changed. Sort 1, within these: somebody watched, and it was in one state above unobserved. The
+-- arrays are the disjoint covers of coverage.py.
+with cover as materialized (
+    select * from unnest(
+        %(cover_gateway)s::integer[], %(cover_partition)s::integer[], %(cover_span)s::bigint[],
+        %(cover_from)s::timestamptz[], %(cover_to)s::timestamptz[]
+    ) as c (gateway, partition, span, from_time, to_time)
+),
+change as (
+    select device.id as device, %(from)s::timestamptz as at from device
+    where (%(enterprises)s::integer[] is null or device.enterprise = any (%(enterprises)s))
+    union
+    select h.device, h.recorded_at from device_history h
+    where h.recorded_at > %(from)s and h.recorded_at < %(to)s
+      and (%(enterprises)s::integer[] is null or h.enterprise = any (%(enterprises)s))
+    union
+    select i.device, i.observed_at from identity i
+    where i.observed_at > %(from)s and i.observed_at < %(to)s and i.recorded_at <= %(known)s
+      and (%(enterprises)s::integer[] is null or i.enterprise = any (%(enterprises)s))
+),
+spell as (
+    select device, at as from_time, lead(at, 1, %(to)s) over (partition by device order by at) as to_time
+    from change
+),
+era as materialized (
+    select spell.device, spell.from_time, spell.to_time, book.gateway, book.consumes_energy,
+           book.consumes_energy and book.origin = 'real' and coalesce(said.origin, 'real') = 'real' as official,
+           spell.device %% %(partitions)s as partition
+    from spell
+    cross join lateral (
+        select * from device_history h
+        where h.device = spell.device and h.recorded_at <= spell.from_time
+        order by h.recorded_at desc, h.version desc
+        limit 1
+    ) book
+    left join lateral (
+        select i.origin from identity i
+        where i.device = spell.device and i.observed_at <= spell.from_time and i.recorded_at <= %(known)s
+        order by i.observed_at desc, i.recorded_at desc, i.id desc
+        limit 1
+    ) said on true
+    where not book.retired and (%(industry)s::text is null or book.industry = %(industry)s)
+),
+piece as materialized (
+    select era.device, era.official, era.consumes_energy, cover.span,
+           greatest(era.from_time, cover.from_time) as from_time, least(era.to_time, cover.to_time) as to_time
+    from era
+    join cover on cover.gateway = era.gateway and cover.partition = era.partition
+              and cover.from_time < era.to_time and era.from_time < cover.to_time
+),
+seen as (
+    select piece.device, piece.official, piece.consumes_energy, p.state, greatest(p.valid_from, piece.from_time) as from_time,
+           lead(p.valid_from, 1, piece.to_time) over (
+               partition by piece.device, piece.from_time order by p.valid_from, p.recorded_at, p.state
+           ) as to_time
+    from piece
+    cross join lateral (
+        (select s.valid_from, s.recorded_at, s.state from presence s
+         where s.device = piece.device and s.span = piece.span
+           and s.valid_from <= piece.from_time and s.recorded_at <= %(known)s
+         order by s.valid_from desc, s.recorded_at desc, s.state desc
+         limit 1)
+        union all
+        (select s.valid_from, s.recorded_at, s.state from presence s
+         where s.device = piece.device and s.span = piece.span
+           and s.valid_from > piece.from_time and s.valid_from < piece.to_time and s.recorded_at <= %(known)s)
+    ) p
+)
+select sort, device, (extract(epoch from from_time) * 1000000)::bigint as from_us,
+       (extract(epoch from to_time) * 1000000)::bigint as to_us, state::integer, official::integer, consumes_energy::integer
+from (
+    select 0 as sort, device, from_time, to_time, 0 as state, official, consumes_energy from era
+    union all
+    select 1, device, from_time, to_time, state, official, consumes_energy from seen where from_time < to_time and state > 0
+) found;
+
+-- name: device_presence
+-- What is known of one device's states in the covers that are given, each with the instant it was recorded.
+select cover.from_time as cover_from, cover.to_time as cover_to, p.valid_from, p.state, p.reason, p.recorded_at
+from unnest(%(cover_span)s::bigint[], %(cover_from)s::timestamptz[], %(cover_to)s::timestamptz[])
+     as cover (span, from_time, to_time)
+left join lateral (
+    (select s.valid_from, s.recorded_at, s.state, s.reason from presence s
+     where s.device = %(device)s and s.span = cover.span
+       and s.valid_from <= cover.from_time and s.recorded_at <= %(known)s
+     order by s.valid_from desc, s.recorded_at desc, s.state desc
+     limit 1)
+    union all
+    (select s.valid_from, s.recorded_at, s.state, s.reason from presence s
+     where s.device = %(device)s and s.span = cover.span
+       and s.valid_from > cover.from_time and s.valid_from < cover.to_time and s.recorded_at <= %(known)s)
+) p on true
+order by cover.from_time, p.valid_from, p.recorded_at, p.state;
+
+-- name: seats
+-- Since when a device sat at which gateway, and whether it was retired: one row per change of the ledger before `to`.
+select h.recorded_at, h.gateway, h.retired
+from device_history h
+where h.device = %(device)s and h.recorded_at < %(to)s
+order by h.recorded_at, h.version;

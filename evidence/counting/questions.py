@@ -1,0 +1,168 @@
+"""The counting questions as they are put to the database. All SQL is in `counting.sql`.
+
+The connection's transaction must already be limited to what the asker may see; a question answers for that.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+from psycopg import AsyncConnection
+from psycopg.rows import class_row, tuple_row
+
+from bus.subjects import PARTITIONS
+from evidence.counting.count import DeviceAt
+from evidence.counting.coverage import Cover, Watch, covers
+from evidence.counting.timeline import Stretches
+from muster.clock import to_datetime, to_us
+from muster.device import Origin
+from muster.presence import Definition, State
+from store.queries import load
+
+SQL = load("evidence.counting", "counting.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which devices a count is about; None is all. enterprises: numbers; industry: as registered."""
+
+    enterprises: Sequence[int] | None = None
+    industry: str | None = None
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the filter as the SQL's parameters."""
+        chosen = None if self.enterprises is None else list(self.enterprises)
+        return {"enterprises": chosen, "industry": self.industry, "partitions": PARTITIONS}
+
+
+EVERYTHING = Filter()
+
+
+async def states(
+    connection: AsyncConnection[Any],
+    at: datetime,
+    known: datetime,
+    definition: Definition,
+    which: Filter = EVERYTHING,
+) -> list[DeviceAt]:
+    """Return every device of the frame at `at`, as known at `known` (not earlier), by number."""
+    lease = timedelta(seconds=definition.lease_s)
+    async with connection.cursor(row_factory=tuple_row, binary=True) as cursor:
+        await cursor.execute(SQL["states"], {"at": at, "known": known, "lease": lease, **which.parameters()})
+        return [_device(row) for row in await cursor.fetchall()]
+
+
+def _device(row: tuple[Any, ...]) -> DeviceAt:
+    (
+        device,
+        code,
+        name,
+        enterprise,
+        industry,
+        kind,
+        energy,
+        protocol,
+        ledger,
+        identity,
+        state,
+        reason,
+        since,
+    ) = row
+    said = None if identity is None else Origin(identity)
+    origin = Origin.worst(Origin(ledger), said)
+    return DeviceAt(
+        device, code, name, enterprise, industry, kind, energy, protocol, origin, State(state), reason, since
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _WatchRow:
+    id: int
+    span: int
+    gateway: int
+    partition: int
+    valid_from: datetime
+    valid_to: datetime
+    recorded_from: datetime
+    recorded_to: datetime
+    live: bool
+    ended: bool
+
+    def watch(self) -> Watch:
+        return Watch(
+            self.id,
+            self.span,
+            self.gateway,
+            self.partition,
+            to_us(self.valid_from),
+            to_us(self.valid_to),
+            to_us(self.recorded_from),
+            to_us(self.recorded_to),
+            self.live,
+            self.ended,
+        )
+
+
+async def covered(
+    connection: AsyncConnection[Any],
+    start: datetime,
+    end: datetime,
+    known: datetime,
+    definition: Definition,
+    gateway: int | None = None,
+) -> list[Cover]:
+    """Return the disjoint covers of [start, end) as known at `known`, of one gateway or of all."""
+    lease = timedelta(seconds=definition.lease_s)
+    async with connection.cursor(row_factory=class_row(_WatchRow), binary=True) as cursor:
+        await cursor.execute(
+            SQL["watches"], {"from": start, "to": end, "known": known, "lease": lease, "gateway": gateway}
+        )
+        watches = [row.watch() for row in await cursor.fetchall()]
+    return covers(watches, to_us(known), round(definition.lease_s * 1e6), to_us(start), to_us(end))
+
+
+async def stretches(
+    connection: AsyncConnection[Any],
+    start: datetime,
+    end: datetime,
+    known: datetime,
+    definition: Definition,
+    which: Filter = EVERYTHING,
+) -> Stretches:
+    """Return the stretches of every device of the frame in [start, end), as known at `known`."""
+    watched = await covered(connection, start, end, known, definition)
+    async with connection.cursor(row_factory=tuple_row, binary=True) as cursor:
+        await cursor.execute(
+            SQL["stretches"],
+            {
+                "from": start,
+                "to": end,
+                "known": known,
+                "cover_gateway": [cover.gateway for cover in watched],
+                "cover_partition": [cover.partition for cover in watched],
+                "cover_span": [cover.span for cover in watched],
+                "cover_from": [to_datetime(cover.start) for cover in watched],
+                "cover_to": [to_datetime(cover.end) for cover in watched],
+                **which.parameters(),
+            },
+        )
+        rows = await cursor.fetchall()
+    return await asyncio.to_thread(_columns, rows)
+
+
+def _columns(rows: list[tuple[Any, ...]]) -> Stretches:
+    table = np.array(rows, np.int64).reshape(-1, 7)
+    seen = table[:, 0] == 1
+    connected = seen & (table[:, 4] == State.CONNECTED)
+    return Stretches(
+        table[:, 1].astype(np.int32),
+        table[:, 2],
+        table[:, 3],
+        ~seen,
+        seen,
+        connected & (table[:, 5] == 1),
+        connected & (table[:, 6] == 1),
+    )
