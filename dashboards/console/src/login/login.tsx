@@ -10,6 +10,11 @@ import { LanguageSwitch } from "../shell/language-switch";
 import { ANT_THEMES } from "../theme";
 import style from "./login.module.css";
 
+/** A path of this console; everything else leads to the wall. */
+function ownPath(next: string | null): string {
+  return next !== null && /^\/(?!\/)/.test(next) ? next : "/";
+}
+
 export default function Login() {
   const { say } = useSpeech();
   const client = useQueryClient();
@@ -20,7 +25,7 @@ export default function Login() {
     mutationFn: () => post<Session>("/session", { token: token.trim() }),
     onSuccess: async () => {
       await client.resetQueries();
-      if (location.pathname === "/login") void navigate(search.get("next") ?? "/", { replace: true });
+      if (location.pathname === "/login") void navigate(ownPath(search.get("next")), { replace: true });
     },
   });
   useEffect(() => {

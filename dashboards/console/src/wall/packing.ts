@@ -32,26 +32,29 @@ export function rowsNeeded(sizes: readonly number[], columns: number): number {
   return sizes.reduce((rows, size) => rows + Math.ceil(size / columns), 0);
 }
 
+/** The largest pitch whose rows fit into `height`; large squares are spread so that the last column ends flush. */
+function largestThatFits(sizes: readonly number[], width: number, height: number): { pitch: number; columns: number } {
+  for (let columns = Math.max(1, Math.ceil(width / LARGEST)); width / columns >= EVEN_FROM; columns += 1) {
+    const pitch = Math.min(LARGEST, (width + spaceIn(width / columns)) / columns);
+    if (rowsNeeded(sizes, columns) * pitch <= height) return { pitch, columns };
+  }
+  for (let pitch = EVEN_FROM; pitch > SMALLEST; pitch -= 1) {
+    const columns = Math.max(1, Math.floor(width / pitch));
+    if (rowsNeeded(sizes, columns) * pitch <= height) return { pitch, columns };
+  }
+  return { pitch: SMALLEST, columns: Math.max(1, Math.floor(width / SMALLEST)) };
+}
+
 /**
  * Pack `groups` into width × height px, with `heading` px above each group and `between` px below it.
  *
- * The pitch is the largest whole number of px that fits; where even the smallest does not fit, the field grows
- * downwards rather than leaving devices out.
+ * Where even the smallest squares do not fit, the field grows downwards rather than leaving devices out.
  */
 export function pack(groups: readonly Group[], width: number, height: number, heading: number, between = 10): Packed {
   const shown = groups.filter((group) => group.devices.length > 0);
   const sizes = shown.map((group) => group.devices.length);
   const fixed = shown.length * heading + Math.max(0, shown.length - 1) * between;
-  let pitch = LARGEST;
-  while (pitch > SMALLEST) {
-    const columns = Math.max(1, Math.floor(width / pitch));
-    if (rowsNeeded(sizes, columns) * pitch + fixed <= height) break;
-    pitch -= 1;
-  }
-  const columns = Math.max(1, Math.floor(width / pitch));
-  const justified = (width + spaceIn(pitch)) / columns; // the last column ends where the field does
-  const fits = rowsNeeded(sizes, columns) * justified + fixed <= height;
-  if (fits && pitch >= EVEN_FROM) pitch = Math.min(justified, LARGEST);
+  const { pitch, columns } = largestThatFits(sizes, width, height - fixed);
   const side = Math.floor(pitch) - spaceIn(pitch);
   let y = 0;
   const placed = shown.map((group) => {
