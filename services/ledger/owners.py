@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import UNSET
 
+from services.ledger.document import Gateway
 from services.ledger.registered import EnterpriseRow, GatewayRow, SiteRow
 from services.ledger.resolution import Resolution, differences, merged
 
@@ -60,7 +61,7 @@ def resolve_gateways(resolution: Resolution) -> None:
             resolution.book.broken.add(("gateways", entry.code))
             continue
         keys = list(old.keys) if old else []
-        key = _public_key(resolution, entry.row, entry.public_key)
+        key = _public_key(resolution, entry)
         if key is not None and key not in keys:
             keys.append(key)
         name = old.name if old and entry.name is UNSET else entry.name
@@ -71,7 +72,8 @@ def resolve_gateways(resolution: Resolution) -> None:
             resolution.writes.gateways.append(new)
 
 
-def _public_key(resolution: Resolution, row: int, written: Any) -> bytes | None:
+def _public_key(resolution: Resolution, entry: Gateway) -> bytes | None:
+    written = entry.public_key
     if not isinstance(written, str) or not written:
         return None
     try:
@@ -79,7 +81,10 @@ def _public_key(resolution: Resolution, row: int, written: Any) -> bytes | None:
     except (binascii.Error, ValueError):
         key = b""
     if len(key) != 32:
-        resolution.error("gateways", row, "public_key", "book.public-key-invalid")
+        resolution.error("gateways", entry.row, "public_key", "book.public-key-invalid")
+        return None
+    if key in resolution.registered.revoked_keys.get(entry.code, ()):
+        resolution.error("gateways", entry.row, "public_key", "book.public-key-revoked")
         return None
     return key
 

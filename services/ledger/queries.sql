@@ -26,6 +26,11 @@ from gateway left join enterprise on enterprise.id = gateway.enterprise
 where %(scope)s::integer is null or coalesce(gateway.enterprise, %(scope)s) = %(scope)s
 order by gateway.id
 
+-- name: revoked_keys
+select gateway.code, gateway_key.public_key
+from gateway_key join gateway on gateway.id = gateway_key.gateway
+where gateway_key.revoked_at is not null
+
 -- name: models
 select m.code, m.name, enterprise.code as enterprise, m.protocol, m.device_class, m.kind, m.report_mode,
        m.interval_s, m.tags
@@ -78,7 +83,7 @@ left join enterprise on enterprise.code = w.enterprise
 on conflict (code) do update set enterprise = excluded.enterprise, name = excluded.name
 
 -- name: put_key
--- A key that was revoked stays revoked.
+-- A key that was revoked stays revoked; the check says so.
 insert into gateway_key (gateway, public_key)
 select id, %(key)s from gateway where code = %(gateway)s
 on conflict (gateway, public_key) do nothing

@@ -99,6 +99,7 @@ class Registered(msgspec.Struct):
     models: dict[str, ModelRow] = {}
     devices: dict[DeviceName, DeviceRow] = {}
     attestations: dict[int, list[AttestationRow]] = {}
+    revoked_keys: dict[str, set[bytes]] = {}
     taken_gateways: frozenset[str] = frozenset()
     taken_models: frozenset[str] = frozenset()
 
@@ -143,6 +144,9 @@ async def read_registered(
     }
     for row in await _rows(connection, AttestationRow, "attestations", facts):
         found.attestations.setdefault(row.device, []).append(row)
+    cursor = await connection.execute(QUERIES["revoked_keys"])
+    for gateway, key in await cursor.fetchall():
+        found.revoked_keys.setdefault(gateway, set()).add(key)
     found.taken_gateways = await _taken(connection, "gateway", gateways or [], found.gateways)
     found.taken_models = await _taken(connection, "device_model", models or [], found.models)
     return found
