@@ -15,7 +15,7 @@ interface BreakdownProps {
 export function Breakdown({ title, rows, name, whole = false }: BreakdownProps) {
   const { say } = useSpeech();
   return (
-    <section className={style.breakdown}>
+    <section className={style.breakdown} data-whole={whole}>
       <table>
         <thead>
           <tr>

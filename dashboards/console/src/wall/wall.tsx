@@ -28,7 +28,7 @@ import { WallTools } from "./wall-tools";
 
 const NO_DEVICES: readonly DeviceSummary[] = [];
 const REST = "…";
-const MOST_ENTERPRISES = 6;
+const MOST_ENTERPRISES = 7;
 const LOOK_BACK_MS = 60_000;
 
 export default function Wall() {
@@ -138,21 +138,23 @@ function Side({ picture, enterpriseName, tenants, names }: SideProps) {
   const byOrigin = picture === null ? {} : picture.connectedByOrigin;
   return (
     <aside className={style.side}>
-      <Breakdown
-        title={say("console.by.protocol")}
-        rows={rows(rehearsal?.byProtocol ?? {}, official?.byProtocol ?? {}, () => frame)}
-        name={(key) => key}
-      />
+      <div className={style.stack}>
+        <Breakdown
+          title={say("console.by.protocol")}
+          rows={rows(rehearsal?.byProtocol ?? {}, official?.byProtocol ?? {}, () => frame)}
+          name={(key) => key}
+        />
+        <Breakdown
+          title={say("console.by.class")}
+          rows={rows(rehearsal?.byClass ?? {}, official?.byClass ?? {}, () => frame, CLASSES)}
+          name={(key) => word("class", key)}
+        />
+      </div>
       <Breakdown
         title={say("console.by.enterprise")}
         rows={byEnterprise.shown}
         name={(key) => (key === REST ? say("console.by.rest", { n: byEnterprise.rest }) : enterpriseName(key))}
         whole
-      />
-      <Breakdown
-        title={say("console.by.class")}
-        rows={rows(rehearsal?.byClass ?? {}, official?.byClass ?? {}, () => frame, CLASSES)}
-        name={(key) => word("class", key)}
       />
       <Breakdown
         title={say("console.by.origin")}
