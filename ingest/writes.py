@@ -1,0 +1,166 @@
+"""Everything one transaction stores, collected before it is written."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.intake import Accepted, Message
+from muster.clock import SECOND_US
+from muster.events import Event
+from muster.presence import Transition
+
+MINUTE_US = 60 * SECOND_US
+RECENT_US = 2 * MINUTE_US
+FEW = 8
+"""Devices of one past minute that are marked one by one; more of them mark their whole partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A batch with its number in the database."""
+
+    id: int
+    accepted: Accepted
+
+
+@dataclass(slots=True)
+class WatchRow:
+    """A row of `watch`; times in µs. `stored`: it was committed by an earlier transaction."""
+
+    id: int
+    span: int
+    gateway: int
+    enterprise: int | None
+    epoch: int
+    valid_from: int
+    valid_to: int
+    recorded_to: int
+    live: bool
+    ended: bool = False
+    stored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A row of `gap`; no device: all of the gateway's in this partition."""
+
+    enterprise: int | None
+    gateway: int
+    device: int | None
+    from_us: int
+    to_us: int
+    reason: str
+    polls: int | None
+    detail: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Session:
+    """A row of `session`."""
+
+    enterprise: int
+    device: int
+    gateway: int
+    epoch: int
+    opened_us: int
+    closed_us: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnd:
+    """The end of sessions stored earlier: a device's, or with device 0 those before `before_epoch`."""
+
+    gateway: int
+    device: int
+    closed_us: int
+    reason: str
+    before_epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A row of `identity`."""
+
+    enterprise: int
+    gateway: int
+    event: Event
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """A row of `presence`."""
+
+    enterprise: int
+    gateway: int
+    span: int
+    transition: Transition
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """A row of `presence_memory`."""
+
+    gateway: int
+    stream_sequence: int
+    epoch: int
+    sequence: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A row of `quarantine`."""
+
+    enterprise: int | None
+    gateway: int | None
+    message: Message
+    reason: str
+    detail: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Writes:
+    """What one transaction stores of one partition; `recorded_us` is the instant of recording in µs."""
+
+    recorded_us: int
+    batches: list[Stored] = field(default_factory=list)
+    watches: dict[int, WatchRow] = field(default_factory=dict)
+    presence: list[Presence] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    sessions: list[Session] = field(default_factory=list)
+    session_ends: list[SessionEnd] = field(default_factory=list)
+    identities: list[Identity] = field(default_factory=list)
+    memories: list[Memory] = field(default_factory=list)
+    forgotten: list[int] = field(default_factory=list)
+    quarantined: list[Quarantined] = field(default_factory=list)
+    opened: dict[tuple[int, int], Session] = field(default_factory=dict)
+    """By gateway and device: those of `sessions` that have not ended."""
+    positions: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+    """By gateway: epoch, sequence, watched_until (µs) of its last batch."""
+
+
+def due_minutes(
+    time: NDArray[np.int64], device: NDArray[np.int32], now_us: int
+) -> tuple[list[int], list[int]]:
+    """Return what to roll up again after scans of these source times ((n,) µs) and devices ((n,)) came.
+
+    Gives minutes (µs) and, for each, a device or 0 for the whole partition.
+    """
+    if not len(time):
+        return [], []
+    minute = time // MINUTE_US * MINUTE_US
+    recent = (minute > now_us - RECENT_US) & (minute <= now_us + MINUTE_US)
+    minutes: list[int] = np.unique(minute[recent]).tolist()
+    devices = [0] * len(minutes)
+    if not recent.all():
+        pairs = np.unique(np.stack([minute[~recent], device[~recent].astype(np.int64)]), axis=1)
+        starts = np.flatnonzero(np.diff(pairs[0], prepend=pairs[0, 0] - 1))
+        for group in np.split(pairs, starts[1:], axis=1):
+            few = group[1].tolist() if group.shape[1] <= FEW else [0]
+            minutes += [int(group[0, 0])] * len(few)
+            devices += few
+    return minutes, devices
