@@ -75,7 +75,7 @@ class Site(BaseModel):
     api: Api = Api()
     ingest: Ingest = Ingest()
     storage: Storage = Storage()
-    gateways: list[Gateway] = [Gateway(code="gateway-1", name="网关 1")]
+    gateways: list[Gateway] = Field(default=[Gateway(code="gateway-1", name="网关 1")], min_length=1)
     simulators: Simulators | None = None
 
 

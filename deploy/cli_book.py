@@ -1,0 +1,124 @@
+"""`muster import`, `muster export` and `muster gateway`: the device book from the command line."""
+
+import asyncio
+import base64
+import getpass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from deploy.console_output import DataDir, Json, show
+from deploy.layout import Layout, default_data_dir
+from deploy.protocols import protocol_infos
+from deploy.running import connections
+from muster.errors import ConfigError
+from services import ledger
+from services.ledger.edit import add_gateway
+from services.ledger.export import export
+from services.ledger.problems import Report
+from store.connection import connected
+
+gateways = typer.Typer(no_args_is_help=True, help="Gateways and their keys.")
+Language = Annotated[str, typer.Option("--language", help="zh-CN or en")]
+
+
+def import_book(
+    file: Annotated[Path, typer.Argument(help="YAML, CSV or XLSX")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would change, change nothing")] = False,
+    model: Annotated[str | None, typer.Option(help="device model of all rows of a CSV")] = None,
+    retire_missing: Annotated[
+        bool,
+        typer.Option("--retire-missing", help="retire devices of these enterprises that it does not list"),
+    ] = False,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Import a device book: all of it, or nothing and every mistake by sheet, row and column."""
+    layout = Layout((data_dir or default_data_dir() / "demo").absolute())
+
+    async def work() -> Report:
+        book = ledger.load(file, fixed={"model": model} if model else None)
+        async with connected(connections(layout).api, "import") as session:
+            return await ledger.apply(
+                session,
+                book,
+                protocol_infos(),
+                dry_run=dry_run,
+                actor=getpass.getuser(),
+                scope=None,
+                retire_missing=retire_missing,
+            )
+
+    report = asyncio.run(work())
+    if as_json:
+        show([msgspec.json.encode(report).decode()])
+    else:
+        _show_report(report)
+    raise typer.Exit(0 if report.ok else 2)
+
+
+def _show_report(report: Report) -> None:
+    for problem in report.errors:
+        show([f"✗ {problem.say()}  ·  {problem.say('en')}"])
+    if report.error_count > len(report.errors):
+        show([f"  … {report.error_count} ✗"])
+    for problem in report.warnings:
+        show([f"! {problem.say()}  ·  {problem.say('en')}"])
+    for sheet, counts in report.counts.items():
+        show([f"  {sheet:<12} +{counts.created}  ~{counts.changed}  ={counts.unchanged}  -{counts.retired}"])
+
+
+def export_book(
+    file: Annotated[Path, typer.Argument(help="ends in .yaml, .csv or .xlsx")],
+    sheet: Annotated[str, typer.Option(help="which sheet a CSV holds")] = "devices",
+    language: Language = "zh-CN",
+    data_dir: DataDir = None,
+) -> None:
+    """Export the device book; importing it again changes nothing."""
+    layout = Layout((data_dir or default_data_dir() / "demo").absolute())
+    formats: dict[str, ledger.Format] = {".yaml": "yaml", ".yml": "yaml", ".csv": "csv", ".xlsx": "xlsx"}
+    chosen = formats.get(file.suffix.lower())
+    if chosen is None:
+        raise ConfigError(f"{file}: its name ends in none of {', '.join(formats)}")
+
+    async def work() -> bytes:
+        async with connected(connections(layout).api, "export") as session:
+            return await export(
+                session, chosen, None, sheet=sheet, language="en" if language == "en" else "zh-CN"
+            )
+
+    file.write_bytes(asyncio.run(work()))
+
+
+@gateways.command("add")
+def gateway_add(
+    code: str,
+    public_key: Annotated[str, typer.Option(help="its Ed25519 public key, 32 bytes as base64")],
+    name: Annotated[str, typer.Option()] = "",
+    enterprise: Annotated[str | None, typer.Option(help="code of the enterprise it belongs to")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Register a gateway that runs elsewhere, and enrol its key."""
+    layout = Layout((data_dir or default_data_dir() / "demo").absolute())
+    try:
+        key = base64.b64decode(public_key, validate=True)
+    except ValueError as error:
+        raise ConfigError(f"--public-key: {error}") from error
+
+    async def work() -> Report:
+        async with connected(connections(layout).api, "gateway") as session:
+            return await add_gateway(
+                session,
+                code=code,
+                name=name,
+                enterprise=enterprise,
+                public_key=key,
+                actor=getpass.getuser(),
+                scope=None,
+            )
+
+    report = asyncio.run(work())
+    _show_report(report)
+    raise typer.Exit(0 if report.ok else 2)

@@ -1,0 +1,137 @@
+"""What a device says it is: function 43/14, SunSpec's common model, or texts in registers.
+
+An identification names a kind of machine, seldom one machine; what follows from it for the origin is only ever
+pessimistic: equipment that calls itself a simulator or a replay is taken at its word, nothing makes it real.
+"""
+
+from typing import Any
+
+from gateway.adapters.modbus.config import Connection, NameplateField, RegisterIdentity, SunSpecIdentity
+from gateway.adapters.modbus.line import Line, ask
+from gateway.adapters.modbus.pdu import Refused, Violation, read, read_identification
+from muster.device import Origin
+from muster.errors import Rejected
+
+OBJECTS = {
+    0: "vendor",
+    1: "product_code",
+    2: "revision",
+    3: "vendor_url",
+    4: "product_name",
+    5: "model_name",
+    6: "serial_number",
+}
+"""Objects of the device identification; 6 is the user application name, where many put the serial number."""
+SUNSPEC_FIELDS = {
+    "vendor": (4, 16),
+    "model_name": (20, 16),
+    "options": (36, 8),
+    "revision": (44, 8),
+    "serial_number": (52, 16),
+}
+"""Of SunSpec model 1: registers behind the "SunS" marker's start, and how many."""
+_LONGEST_WALK = 32
+_LEVELS = (3, 2, 1)
+
+
+async def identify(line: Line, connection: Connection) -> dict[str, Any]:
+    """Return the evidence a device can show, empty when it shows none.
+
+    Raises:
+        Silence: it does not answer now.
+    """
+    timeout_s = connection.timeout_ms / 1000
+    evidence: dict[str, Any] = {}
+    if connection.device_identification:
+        objects = await _objects(line, connection.unit, timeout_s)
+        if objects:
+            evidence["device_identification"] = objects
+    identity = connection.identity
+    try:
+        if isinstance(identity, SunSpecIdentity):
+            found = await _sunspec(line, connection.unit, identity.register_, timeout_s)
+            if found:
+                evidence["sunspec"] = found
+        elif isinstance(identity, RegisterIdentity):
+            start = connection.window.start if connection.window else 0
+            evidence["registers"] = {
+                name: await _nameplate(line, connection.unit, field, start, timeout_s)
+                for name, field in identity.fields.items()
+            }
+    except Rejected as error:
+        evidence["nameplate_error"] = str(error)
+    return evidence
+
+
+def origin_of(evidence: dict[str, Any]) -> str | None:
+    """Return what the evidence says of the origin: simulated, replayed, or nothing."""
+    words = " ".join(str(value) for part in evidence.values() for value in _leaves(part)).lower()
+    if "muster replay" in words or "replayed" in words:
+        return Origin.REPLAYED
+    if "simulat" in words or "仿真" in words or "模拟器" in words:
+        return Origin.SIMULATED
+    return None
+
+
+def _leaves(part: Any) -> list[Any]:
+    return list(part.values()) if isinstance(part, dict) else [part]
+
+
+async def _objects(line: Line, unit: int, timeout_s: float) -> dict[str, str]:
+    """Walk the objects, asking for as much as the device gives: extended, else regular, else basic."""
+    found: dict[str, str] = {}
+    for level in _LEVELS:
+        try:
+            await _walk(line, unit, level, timeout_s, found)
+        except Refused:
+            continue
+        except Violation:
+            break
+        break
+    return found
+
+
+async def _walk(line: Line, unit: int, level: int, timeout_s: float, found: dict[str, str]) -> None:
+    first = 0
+    for _ in range(_LONGEST_WALK):
+        said = await ask(line, read_identification(unit, level, first), timeout_s)
+        if len(said) < 5:
+            return
+        more, following, count = said[2] == 0xFF, said[3], said[4]
+        at = 5
+        for _ in range(count):
+            if at + 2 > len(said):
+                raise Violation("modbus.wrong-length", got=len(said), wanted=at + 2)
+            number, length = said[at], said[at + 1]
+            text = said[at + 2 : at + 2 + length].decode("utf-8", "replace").strip("\0 ")
+            found[OBJECTS.get(number, f"object_{number}")] = text
+            at += 2 + length
+        if not more or following <= first:
+            return
+        first = following
+
+
+async def _sunspec(line: Line, unit: int, register: int, timeout_s: float) -> dict[str, str]:
+    said = await ask(line, read(unit, "holding", register, 70), timeout_s)
+    if said[:4] != b"SunS" or int.from_bytes(said[4:6], "big") != 1:
+        return {}
+    return {
+        name: _text(said[2 * start : 2 * (start + length)])
+        for name, (start, length) in SUNSPEC_FIELDS.items()
+    }
+
+
+async def _nameplate(line: Line, unit: int, field: NameplateField, start: int, timeout_s: float) -> str:
+    count = {"string": field.length, "uint16": 1, "uint32": 2}[field.type]
+    said = await ask(line, read(unit, field.table, start + field.register_, count), timeout_s)
+    words = [said[at : at + 2] for at in range(0, len(said), 2)]
+    if field.byte_order == "little":
+        words = [word[::-1] for word in words]
+    if field.word_order == "little":
+        words.reverse()
+    raw = b"".join(words)
+    return _text(raw) if field.type == "string" else str(int.from_bytes(raw, "big"))
+
+
+def _text(raw: bytes) -> str:
+    return raw.split(b"\0", 1)[0].decode("utf-8", "replace").strip()

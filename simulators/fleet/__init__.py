@@ -1,0 +1,1 @@
+"""The demo fleet: who is where, and what happens there each second."""

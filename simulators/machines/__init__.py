@@ -1,0 +1,1 @@
+"""Physics of simulated machines: every machine of one kind at once, as numpy vectors."""

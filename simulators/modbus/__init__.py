@@ -1,0 +1,1 @@
+"""A Modbus TCP server as equipment has one: register image, protocol, identification, endpoints."""
