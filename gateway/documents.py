@@ -12,7 +12,7 @@ from muster.errors import Rejected
 _decode = msgspec.json.Decoder(Device).decode
 _FILE = "documents.json"
 _PLACE = re.compile(r" - at `\$\.?(?P<field>[^`]*)`$")
-_UNKNOWN = re.compile(r"unknown field `(?P<field>[^`]*)`")
+_NAMED = re.compile(r"(unknown|missing required) field `(?P<field>[^`]*)`")
 
 
 class BadDocument(Rejected):
@@ -36,8 +36,8 @@ def decode(number: int, document: bytes) -> Device:
         device = _decode(document)
     except msgspec.ValidationError as error:
         place = _PLACE.search(str(error))
-        unknown = _UNKNOWN.search(str(error))
-        field = ".".join(match["field"] for match in (place, unknown) if match and match["field"])
+        named = _NAMED.search(str(error))
+        field = ".".join(match["field"] for match in (place, named) if match and match["field"])
         raise BadDocument(field, _PLACE.sub("", str(error))) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadDocument("", str(error)) from error
