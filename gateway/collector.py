@@ -1,9 +1,10 @@
-"""The sink of all rooms: collects what they acquire into slots, and keeps what a new watch must say again.
+"""The sink of all rooms: collects what they acquire into slots.
 
-A watch that begins anew knows nothing of sessions that opened before it, so the collector remembers every
-device's last session event (or, without one, its last error) and says it again in the new watch's first slot.
+Outside a watch no scan is kept. But sessions open and end then, too, and devices leave: the last such event of
+each device waits, and is said first in the next watch.
 """
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,7 +29,7 @@ class Collector:
         self._full = False
         self._number = first_number
         self._slot: Slot | None = None
-        self._standing: dict[int, Event] = {}
+        self._missed: dict[tuple[int, str], Event] = {}
 
     @property
     def full(self) -> bool:
@@ -78,11 +79,12 @@ class Collector:
         self.readings += 1
 
     def event(self, event: Event) -> None:
-        """Put one event. Outside any watch only what it leaves standing is remembered."""
+        """Put one event."""
         self.events[event.kind] = self.events.get(event.kind, 0) + 1
-        self._remember(event)
         if self._slot is not None:
             self._slot.events.append(event)
+        else:
+            self._miss(event)
 
     def notice(self, notice: Notice) -> None:
         """Put what the gateway says of itself; there must be a watch."""
@@ -90,12 +92,10 @@ class Collector:
         self._slot.notices.append(notice)
 
     def begin(self, now_us: int) -> None:
-        """Begin a watch, and say again how every device stands."""
+        """Begin a watch, and say what happened to sessions since the last one."""
         self._slot = self._next(now_us)
-        for event in self._standing.values():
-            self._slot.events.append(
-                Event(event.kind, event.device, now_us, reason=event.reason, detail=event.detail)
-            )
+        self._slot.events = [msgspec.structs.replace(event, at=now_us) for event in self._missed.values()]
+        self._missed.clear()
 
     def cut(self, now_us: int) -> Slot:
         """Return what was collected up to now; the watch goes on."""
@@ -144,12 +144,12 @@ class Collector:
         self._number += 1
         return Slot(number, since)
 
-    def _remember(self, event: Event) -> None:
-        if event.kind in ("session_up", "session_down"):
-            self._standing[event.device] = event
-        elif event.kind == "error":
-            standing = self._standing.get(event.device)
-            if standing is None or standing.kind == "error":
-                self._standing[event.device] = event
-        elif event.kind == "removed":
-            self._standing.pop(event.device, None)
+    def _miss(self, event: Event) -> None:
+        if event.kind in ("gap", "answer"):  # the gateway's own gap covers them
+            return
+        if event.kind == "removed":
+            for key in [key for key in self._missed if key[0] == event.device]:
+                del self._missed[key]
+        about = "session" if event.kind in ("session_up", "session_down") else event.kind
+        self._missed.pop((event.device, about), None)
+        self._missed[event.device, about] = event

@@ -1,4 +1,4 @@
-"""The collector keeps what rooms give it, slot by slot; a new watch is told again how devices stand."""
+"""The collector keeps what rooms give it, slot by slot, and what happens to sessions outside a watch."""
 
 import numpy as np
 
@@ -58,28 +58,34 @@ def test_slots_follow_one_another_without_a_hole() -> None:
     assert (second.number, second.since, second.watermark) == (42, NOW + 50, NOW + 50)
 
 
-def test_outside_a_watch_nothing_is_kept_but_how_devices_stand_is_remembered() -> None:
+def test_outside_a_watch_nothing_is_kept_but_what_happened_to_sessions_is_said_in_the_next() -> None:
     collector = Collector(1)
     collector.begin(NOW)
     collector.event(Event("session_up", 1, NOW))
-    collector.event(Event("session_up", 2, NOW))
-    collector.event(Event("error", 3, NOW, reason="connection-refused"))
-    collector.event(Event("error", 1, NOW, reason="timeout"))
-    collector.event(Event("session_up", 4, NOW))
     collector.end(NOW + 10)
+    identity = Event("identity", 5, NOW + 15, detail={"vendor": "x"}, origin="simulated")
+    collector.event(identity)
     collector.event(Event("session_down", 2, NOW + 20, reason="closed"))
-    collector.event(Event("removed", 4, NOW + 30))
+    collector.event(Event("session_up", 3, NOW + 20))
+    collector.event(Event("session_up", 2, NOW + 30))
+    collector.event(Event("error", 3, NOW + 30, reason="timeout"))
+    collector.event(Event("removed", 3, NOW + 40))
+    collector.event(Event("gap", 2, NOW + 40, NOW + 41, reason="slow"))
     put(collector, 1, NOW + 30, [1.0])
     collector.text(TextReading(1, 1, NOW, NOW, "x"))
     assert collector.refused == 2
     collector.begin(NOW + 100)
     slot = collector.cut(NOW + 150)
-    assert [(event.kind, event.device, event.at, event.reason) for event in slot.events] == [
-        ("session_up", 1, NOW + 100, ""),
-        ("session_down", 2, NOW + 100, "closed"),
-        ("error", 3, NOW + 100, "connection-refused"),
+    assert [(event.kind, event.device, event.at) for event in slot.events] == [
+        ("identity", 5, NOW + 100),
+        ("session_up", 2, NOW + 100),
+        ("removed", 3, NOW + 100),
     ]
+    assert (slot.events[0].detail, slot.events[0].origin) == (identity.detail, identity.origin)
     assert (slot.since, len(scans_of([slot]))) == (NOW + 100, 0)
+    collector.end(NOW + 200)
+    collector.begin(NOW + 300)
+    assert collector.cut(NOW + 350).events == []
 
 
 def test_a_slewed_clock_is_no_break_and_a_set_one_is() -> None:
@@ -119,7 +125,7 @@ def test_a_clock_set_forward_parts_the_slot_by_the_clock_that_stamped_each_scan(
     assert (earlier.since, earlier.watermark) == (NOW + 50_000, NOW + 60_000)
     assert scans_of([later]).value.tolist() == [3.0]
     assert (later.number, later.since) == (earlier.number + 1, NOW + hour + 80_000)
-    assert [(event.kind, event.device) for event in later.events] == [("session_up", 1)]
+    assert later.events == []
     assert later.texts[0].value == "x"
     (notice,) = later.notices
     assert (notice.event.at, notice.event.until) == (earlier.watermark, later.since)
