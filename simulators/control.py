@@ -57,21 +57,28 @@ async def _answer(fleet: Fleet, token: str, line: bytes) -> dict[str, Any]:
 
 
 async def _obey(fleet: Fleet, order: dict[str, Any]) -> dict[str, Any]:
-    if order.get("do") == "faults":
-        return {"faults": fleet.faults()}
-    if order.get("do") not in ("fault", "restore"):
-        raise RequestError(f"{order.get('do')!r}: none of fault, restore, faults")
-    fault = None
-    if order["do"] == "fault":
-        try:
-            kind = FaultKind(order.get("kind", ""))
-        except ValueError as error:
-            raise RequestError(f"kind: {error}") from error
-        fault = Fault(kind, float(order.get("delay_s") or _SLOW_S))
-    touched = await fleet.put_fault(
-        fault, device=order.get("device"), endpoint=order.get("endpoint"), for_s=order.get("for_s")
-    )
-    return {"devices": touched}
+    device, endpoint = order.get("device"), order.get("endpoint")
+    match order.get("do"):
+        case "faults":
+            return {"faults": fleet.faults.in_force()}
+        case "restore":
+            return {"devices": await fleet.faults.lift(device=device, endpoint=endpoint)}
+        case "fault":
+            fault = _fault(order)
+            return {
+                "devices": await fleet.faults.put(
+                    fault, device=device, endpoint=endpoint, for_s=order.get("for_s")
+                )
+            }
+        case other:
+            raise RequestError(f"{other!r}: none of fault, restore, faults")
+
+
+def _fault(order: dict[str, Any]) -> Fault:
+    try:
+        return Fault(FaultKind(order.get("kind", "")), float(order.get("delay_s") or _SLOW_S))
+    except ValueError as error:
+        raise RequestError(f"kind: {error}") from error
 
 
 async def order(port: int, token: str, what: dict[str, Any]) -> dict[str, Any]:

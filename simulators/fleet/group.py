@@ -8,7 +8,6 @@ from simulators.machines.points import Kind, Point, Values, from_registers, to_r
 from simulators.modbus.units import Image, Table
 
 _WARM_UP_STEPS = 240
-_WARM_UP_STEP_S = 20.0
 
 
 class Group:
@@ -37,11 +36,11 @@ class Group:
         """What each machine draws now."""
         return self._machines.power_kw
 
-    def warm_up(self, hour: float, feeder_kw: Values | None) -> None:
-        """Let the machines come to a state as after a morning's work, without touching the image."""
+    def warm_up(self, moment: Moment) -> None:
+        """Let the machines come to a state as after hours of work; the image is not touched."""
         settings = self._settings()
         for _ in range(_WARM_UP_STEPS):
-            self._machines.step(Moment(_WARM_UP_STEP_S, hour, feeder_kw), settings)
+            self._machines.step(moment, settings)
 
     def step(self, moment: Moment) -> None:
         """Move all machines on and show their values, but those of frozen machines."""

@@ -5,6 +5,7 @@ Units are SI with the usual engineering exceptions, named in the variables: kW, 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +65,7 @@ class Machines:
         state += sigma * np.sqrt(1.0 - keep * keep) * self.chance.standard_normal(self.n)
 
 
-def lag(state: Values, target: float | Values, tau_s: float | Values, dt_s: float) -> None:
+def lag(state: Values, target: float | NDArray[np.floating[Any]], tau_s: float | Values, dt_s: float) -> None:
     """Let `state` follow `target` as a first-order system with this time constant, in place."""
     state += (target - state) * (1.0 - np.exp(-dt_s / tau_s))
 

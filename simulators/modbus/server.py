@@ -102,10 +102,6 @@ class Endpoint:
                 for connection in list(self._connections):
                     connection.abort()
 
-    def fault_of(self, place: Place) -> Fault | None:
-        """Return the fault of one place."""
-        return self._place_faults.get(place)
-
     def receive(self, connection: "Connection", transaction: int, number: int, request: bytes) -> None:
         """Answer one request, or do what the fault in force says."""
         self.requests += 1
