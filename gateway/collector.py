@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gateway.slots import SCAN_HEAD, Notice, Slot, put_scans, scans_of
 from gateway.watch import Break
+from muster.clock import EARLIEST_US, LATEST_US
 from muster.events import Event, TextReading
 from muster.scans import How
 
@@ -55,10 +56,16 @@ class Collector:
         quality: NDArray[np.int16] | None,
         how: How,
     ) -> None:
-        """Put one scan. One without values or position, or outside any watch, is counted and not kept."""
+        """Put one scan. One that would spoil its batch, or outside any watch, is counted and not kept."""
         count = len(value)
         slot = self._slot
-        if slot is None or count == 0 or first < 1 or (quality is not None and len(quality) != count):
+        if (
+            slot is None
+            or count == 0
+            or first < 1
+            or not EARLIEST_US <= time <= LATEST_US
+            or (quality is not None and len(quality) != count)
+        ):
             self.refused += 1
             return
         if value.dtype is not _FLOAT64:
@@ -72,7 +79,7 @@ class Collector:
 
     def text(self, reading: TextReading) -> None:
         """Put one text reading."""
-        if self._slot is None:
+        if self._slot is None or reading.position < 1 or not EARLIEST_US <= reading.time <= LATEST_US:
             self.refused += 1
             return
         self._slot.texts.append(reading)

@@ -83,7 +83,11 @@ class GatewayMetrics(MetricSource):
         for name, text, count in (
             ("scans", "Scans that rooms acquired", self._collector.scans),
             ("readings", "Readings in them", self._collector.readings),
-            ("refused_scans", "Scans without values or outside any watch", self._collector.refused),
+            (
+                "refused_scans",
+                "Scans outside any watch, or without values or a possible time",
+                self._collector.refused,
+            ),
             ("seals", "Seals made durable in the outbox", self._recorder.seals),
             ("batches_published", "Batches acknowledged by the stream", self._publisher.published),
             ("batches_duplicate", "Batches that the stream knew already", self._publisher.duplicates),

@@ -10,6 +10,10 @@ from typing import Protocol
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND_US = 1_000_000
 
+EARLIEST_US = -62_135_596_800_000_000
+LATEST_US = 253_402_300_799_999_999
+"""The times that can be kept: the years 1 to 9999, in µs since 1970."""
+
 
 class Clock(Protocol):
     """A source of wall-clock and monotonic time."""

@@ -46,7 +46,9 @@ def test_a_scan_that_would_poison_its_batch_is_counted_and_not_kept() -> None:
     collector.scan(1, NOW, NOW, 1, np.empty(0), None, How.SOLICITED)
     collector.scan(1, NOW, NOW, 0, np.array([1.0]), None, How.SOLICITED)
     collector.scan(1, NOW, NOW, 1, np.array([1.0]), np.array([0, 0], np.int16), How.SOLICITED)
-    assert collector.refused == 3
+    collector.scan(1, 2**63, NOW, 1, np.array([1.0]), None, How.SOLICITED)
+    collector.text(TextReading(1, 1, -(2**62), NOW, "x"))
+    assert collector.refused == 5
     assert len(scans_of([collector.cut(NOW + 1)])) == 0
 
 
