@@ -1,9 +1,13 @@
 """Counts of devices and protocols, at an instant and over time."""
 
+from dataclasses import asdict
+
 from pydantic import Field
 
 from api.models.base import Answer, Moment, example
 from api.models.words import ClassWord, OriginWord, ScopeWord, StateWord
+from evidence.counting.count import Frame
+from muster.presence import Definition
 
 
 class DefinitionAnswer(Answer):
@@ -14,6 +18,11 @@ class DefinitionAnswer(Answer):
     least_s: float = Field(description="… at least this …")
     cap_s: float = Field(description="… and at most this.")
     lease_s: float = Field(description="A gateway not heard from for this long has stopped watching.")
+
+    @classmethod
+    def of(cls, definition: Definition) -> "DefinitionAnswer":
+        """Return a definition as the API tells it."""
+        return cls(**asdict(definition))
 
 
 class WindowAnswer(Answer):
@@ -73,7 +82,7 @@ class ScopeAnswer(Answer):
     excluded_total: int
     excluded_next: str | None = Field(description="`cursor` for /counts/devices/excluded.")
     window: WindowAnswer
-    days: DaysAnswer
+    days: DaysAnswer | None = Field(description="Null when asked with `days=false`.")
 
 
 class FrameAnswer(Answer):
@@ -84,6 +93,15 @@ class FrameAnswer(Answer):
     connected_by_origin: dict[OriginWord, int] = Field(
         description="Connected devices by origin, whatever the scope."
     )
+
+    @classmethod
+    def of(cls, frame: Frame) -> "FrameAnswer":
+        """Return a frame as the API tells it."""
+        return cls(
+            devices=frame.devices,
+            by_origin=dict(frame.by_origin),
+            connected_by_origin=dict(frame.connected_by_origin),
+        )
 
 
 _DEFINITION = {"version": "presence-1", "factor": 3.0, "least_s": 10.0, "cap_s": 3600.0, "lease_s": 10.0}

@@ -95,7 +95,9 @@ class IdentityAnswer(Answer):
 
     observed_at: Moment
     recorded_at: Moment
-    origin: OriginWord | None = Field(description="The origin that follows from it; null when it implies none.")
+    origin: OriginWord | None = Field(
+        description="The origin that follows from it; null when it implies none."
+    )
     evidence: dict[str, Any]
 
 

@@ -82,7 +82,8 @@ class ReadingPage(Answer):
     time: list[Moment]
     received: list[Moment] | None = None
     value: list[float | str | None] | None = Field(
-        default=None, description="A number that JSON cannot hold is the text `NaN`, `Infinity` or `-Infinity`."
+        default=None,
+        description="A number that JSON cannot hold is the text `NaN`, `Infinity` or `-Infinity`.",
     )
     quality: list[int] | None = None
     text: list[str] | None = None

@@ -23,7 +23,9 @@ class SessionAnswer(Answer):
     signed_in: bool
     by: Literal["token", "anonymous", "nobody"]
     label: str
-    enterprise: str | None = Field(description="The one enterprise seen; null for the operator's view of all.")
+    enterprise: str | None = Field(
+        description="The one enterprise seen; null for the operator's view of all."
+    )
     may_write: bool
 
 

@@ -15,6 +15,7 @@ with ledger as materialized (
     ) book
     where not book.retired
       and (%(enterprises)s::integer[] is null or device.enterprise = any (%(enterprises)s))
+      and (%(devices)s::integer[] is null or device.id = any (%(devices)s))
       and (%(industry)s::text is null or book.industry = %(industry)s)
 ),
 watched as materialized (
@@ -79,14 +80,17 @@ with cover as materialized (
 change as (
     select device.id as device, %(from)s::timestamptz as at from device
     where (%(enterprises)s::integer[] is null or device.enterprise = any (%(enterprises)s))
+      and (%(devices)s::integer[] is null or device.id = any (%(devices)s))
     union
     select h.device, h.recorded_at from device_history h
     where h.recorded_at > %(from)s and h.recorded_at < %(to)s
       and (%(enterprises)s::integer[] is null or h.enterprise = any (%(enterprises)s))
+      and (%(devices)s::integer[] is null or h.device = any (%(devices)s))
     union
     select i.device, i.observed_at from identity i
     where i.observed_at > %(from)s and i.observed_at < %(to)s and i.recorded_at <= %(known)s
       and (%(enterprises)s::integer[] is null or i.enterprise = any (%(enterprises)s))
+      and (%(devices)s::integer[] is null or i.device = any (%(devices)s))
 ),
 spell as (
     select device, at as from_time, lead(at, 1, %(to)s) over (partition by device order by at) as to_time

@@ -27,15 +27,20 @@ SQL = load("evidence.counting", "counting.sql")
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which devices a count is about; None is all. enterprises: numbers; industry: as registered."""
+    """Which devices a count is about; None is all. enterprises, devices: numbers; industry: as registered."""
 
     enterprises: Sequence[int] | None = None
     industry: str | None = None
+    devices: Sequence[int] | None = None
 
     def parameters(self) -> dict[str, Any]:
         """Return the filter as the SQL's parameters."""
-        chosen = None if self.enterprises is None else list(self.enterprises)
-        return {"enterprises": chosen, "industry": self.industry, "partitions": PARTITIONS}
+        return {
+            "enterprises": None if self.enterprises is None else list(self.enterprises),
+            "industry": self.industry,
+            "devices": None if self.devices is None else list(self.devices),
+            "partitions": PARTITIONS,
+        }
 
 
 EVERYTHING = Filter()

@@ -4,6 +4,7 @@ A stretch is a half-open interval of one device in which nothing that matters to
 µs since 1970, int64.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from itertools import pairwise
@@ -39,6 +40,19 @@ class Stretches:
     def counted(self, scope: str) -> NDArray[np.bool_]:
         """Return which stretches count in `scope`, (n,) bool."""
         return self.official if scope == "official" else self.rehearsal
+
+    def only(self, devices: Collection[int]) -> "Stretches":
+        """Return the stretches of `devices`."""
+        kept = np.isin(self.device, list(devices))
+        return Stretches(
+            self.device[kept],
+            self.start[kept],
+            self.end[kept],
+            self.frame[kept],
+            self.observed[kept],
+            self.official[kept],
+            self.rehearsal[kept],
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,6 +136,8 @@ async def test_the_filter_leaves_only_the_devices_it_names(world: World, databas
             (questions.Filter(industry="chemicals"), devices[1:]),
             (questions.Filter(enterprises=[one], industry="chemicals"), []),
             (questions.Filter(enterprises=[]), []),
+            (questions.Filter(devices=devices[1:]), devices[1:]),
+            (questions.Filter(devices=devices, enterprises=[one]), devices[:1]),
         ):
             found = await questions.states(connection, moment, moment, DEFINITION, which)
             assert [device.device for device in found] == expected

@@ -1,0 +1,52 @@
+"""What the routes of one running application share, made at its start."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from api.access import Access
+from api.database import Database
+from api.live.hub import Hub
+from api.road import Road
+from api.settings import Settings
+from evidence.rulebooks import Rulebook, rulebooks
+from muster.presence import Definition
+from muster.protocol import ProtocolInfo
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The shared parts. families: each protocol's family; rulebook: the programme that counts follow."""
+
+    settings: Settings
+    protocols: Mapping[str, ProtocolInfo]
+    database: Database
+    access: Access
+    road: Road
+    hub: Hub
+    families: Mapping[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        families = {name: info.family for name, info in self.protocols.items()}
+        object.__setattr__(self, "families", families)
+
+    @property
+    def rulebook(self) -> Rulebook:
+        """The first programme of this installation: its definition of presence, its days."""
+        return next(iter(rulebooks().values()))
+
+    @property
+    def definition(self) -> Definition:
+        """The definition of presence that counts follow."""
+        return self.rulebook.presence
+
+
+def current_state(request: Request) -> State:
+    """The dependency that gives a route what it shares with the others."""
+    state: State = request.app.state.muster
+    return state
+
+
+CurrentState = Annotated[State, Depends(current_state)]
