@@ -8,7 +8,14 @@ from typing import Any
 
 from gateway.adapters.modbus.config import Connection, NameplateField, RegisterIdentity, SunSpecIdentity
 from gateway.adapters.modbus.line import Line, ask
-from gateway.adapters.modbus.pdu import Refused, Violation, read, read_identification
+from gateway.adapters.modbus.pdu import (
+    ILLEGAL_FUNCTION,
+    Refused,
+    Silence,
+    Violation,
+    read,
+    read_identification,
+)
 from muster.device import Origin
 from muster.errors import Rejected
 
@@ -32,6 +39,7 @@ SUNSPEC_FIELDS = {
 """Of SunSpec model 1: registers behind the "SunS" marker's start, and how many."""
 _LONGEST_WALK = 32
 _LEVELS = (3, 2, 1)
+_PATIENCE_S = 1.5
 
 
 async def identify(line: Line, connection: Connection) -> dict[str, Any]:
@@ -40,7 +48,7 @@ async def identify(line: Line, connection: Connection) -> dict[str, Any]:
     Raises:
         Silence: it does not answer now.
     """
-    timeout_s = connection.timeout_ms / 1000
+    timeout_s = max(connection.timeout_ms / 1000, _PATIENCE_S)
     evidence: dict[str, Any] = {}
     if connection.device_identification:
         objects = await _objects(line, connection.unit, timeout_s)
@@ -78,14 +86,20 @@ def _leaves(part: Any) -> list[Any]:
 
 
 async def _objects(line: Line, unit: int, timeout_s: float) -> dict[str, str]:
-    """Walk the objects, asking for as much as the device gives: extended, else regular, else basic."""
+    """Walk the objects, asking for as much as the device gives: extended, else regular, else basic.
+
+    Equipment that does not know the function may stay silent (libmodbus answers after half a second, and throws
+    away what came meanwhile): that says nothing about the rest of the device.
+    """
     found: dict[str, str] = {}
     for level in _LEVELS:
         try:
             await _walk(line, unit, level, timeout_s, found)
-        except Refused:
+        except Refused as refused:
+            if refused.code == ILLEGAL_FUNCTION:
+                break
             continue
-        except Violation:
+        except (Violation, Silence):
             break
         break
     return found
