@@ -62,9 +62,11 @@ select nextval('batch_id_seq') from generate_series(1, %(count)s);
 select nextval('watch_id_seq') from generate_series(1, %(count)s);
 
 -- name: copy_scan
+-- Scans, as `copying.scan_rows` gives them.
 copy scan (device, time, received, value, quality, batch) from stdin (format binary);
 
 -- name: copy_text
+-- Texts, as `copying.text_rows` gives them.
 copy reading_text (device, position, time, received, value, quality, batch) from stdin (format binary);
 
 -- name: insert_batches

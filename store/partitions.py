@@ -97,11 +97,12 @@ async def ensure(
         Unavailable: a lock could not be had in time; try again.
     """
     spans = [(partition.start, partition.end) for partition in await existing(connection, table)]
-    begin = now - width
+    current = EPOCH + (now - EPOCH) // width * width
+    begin = current - width
     if spans and spans[-1][1] < begin:
         begin = max(spans[-1][1], now - LONGEST_HOLE)
     made: list[str] = []
-    for start, end in missing(spans, begin, now + (ahead + 1) * width, width):
+    for start, end in missing(spans, begin, current + (ahead + 1) * width, width):
         if not any(span[0] > start for span in spans):  # never before what retention left
             made.append(await _make(connection, table, start, end))
     return made

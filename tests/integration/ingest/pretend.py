@@ -53,9 +53,7 @@ class Installation:
                 made.add_gateway(connection, (number - 1) % enterprises + 1, devices, tags)
         return made
 
-    def add_gateway(
-        self, connection: Connection[TupleRow], enterprise: int, devices: int, tags: int
-    ) -> int:
+    def add_gateway(self, connection: Connection[TupleRow], enterprise: int, devices: int, tags: int) -> int:
         key = Ed25519PrivateKey.generate()
         code = f"g{len(self.gateways) + 1}"
         row = connection.execute(
