@@ -27,7 +27,7 @@ class Fault:
     """One fault; delay_s: how late a slow answer is, in seconds."""
 
     kind: FaultKind
-    delay_s: float = 0.0
+    delay_s: float = 5.0
 
 
 _HEAD = struct.Struct(">HHHB")
