@@ -235,6 +235,7 @@ def test_a_disk_that_refuses_keeps_nothing_of_the_seal_and_takes_it_again_later(
         with pytest.raises(Backpressure, match="No space left"):
             outbox.append(30, third)
     assert outbox.marks.through == 20
+    assert outbox.size == sum(path.stat().st_size for path in tmp_path.glob("segment-*"))
     outbox.append(30, third)
     for partition in range(PARTITIONS):
         assert drain(outbox, partition) == of(partition, batches + third)
@@ -257,6 +258,7 @@ def test_after_a_failed_sync_the_same_batches_are_written_elsewhere_and_given_on
             outbox.append(30, third)
     assert drain(outbox, 0) == of(0, batches), "what is not durable is not given out"
     outbox.append(30, third)
+    assert len(list(tmp_path.glob("segment-*"))) == 2, "a file whose sync failed is not trusted again"
     assert drain(outbox, 0) == of(0, third)
     outbox.close()
     again = Outbox(tmp_path, LIMIT)
