@@ -1,0 +1,162 @@
+"""A whole installation for a test: the launcher as users start it, with equipment that counts its own answers."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import yaml
+
+from deploy.child import Command, options
+from simulators import pollcounter
+from simulators.modbus.ports import free_ports
+from tests.faults.answers import Answer, Gap
+
+MUSTER = [sys.executable, "-c", "from deploy.cli import main; main()"]
+
+
+class Stack:
+    """One running installation and its counting equipment."""
+
+    def __init__(self, root: Path, port: int) -> None:
+        self.root = root
+        self.port = port
+        self.log = root / "answers.log"
+
+    def muster(self, *arguments: str) -> dict[str, Any]:
+        """Run a command with `--json` and return what it printed."""
+        done = subprocess.run(
+            [*MUSTER, *arguments, "--data-dir", str(self.root / "data"), "--json"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    def pid(self, name: str) -> int:
+        """Return the process id of a part."""
+        state = json.loads((self.root / "data" / "run" / "state.json").read_text("utf-8"))
+        pid: int = state["processes"][name]["pid"]
+        return pid
+
+    def kill(self, name: str) -> None:
+        """End a part as a power cut would."""
+        try:
+            os.kill(self.pid(name), signal.SIGKILL)
+        except ProcessLookupError:
+            return
+
+    def query(self, sql: str, *arguments: Any) -> list[tuple[Any, ...]]:
+        """Ask the database as its owner."""
+        ways = json.loads((self.root / "data" / "run" / "connections.json").read_text("utf-8"))
+        with psycopg.connect(ways["owner"]) as session:
+            return session.execute(sql, arguments).fetchall()
+
+    def connected(self) -> int:
+        """Return how many devices the newest transitions call connected."""
+        (row,) = self.query(
+            "select count(*) from (select distinct on (device) state from presence"
+            " order by device, valid_from desc, recorded_at desc) newest where state = 4"
+        )
+        return int(row[0])
+
+    def stored(self) -> list[Answer]:
+        """Return every counted answer in the database, in the order of time per device."""
+        rows = self.query(
+            "select right(device.code, 4)::integer, value[1]::bigint, (extract(epoch from time) * 1e6)::bigint"
+            " from scan join device on device.id = scan.device where value[1] is not null order by device, time"
+        )
+        return [Answer(*row) for row in rows]
+
+    def given(self) -> list[Answer]:
+        """Return every answer that the equipment gave."""
+        return [Answer(*entry) for entry in pollcounter.read_log(self.log)]
+
+    def gaps(self) -> list[Gap]:
+        """Return every listed gap."""
+        rows = self.query(
+            "select right(device.code, 4)::integer, (extract(epoch from from_time) * 1e6)::bigint,"
+            " (extract(epoch from to_time) * 1e6)::bigint from gap left join device on device.id = gap.device"
+        )
+        return [Gap(*row) for row in rows]
+
+
+def wait_until(true: Callable[[], bool], what: str, within_s: float = 90.0) -> None:
+    """Wait for something that must come; the limit only keeps a broken run from standing for ever."""
+    deadline = time.monotonic() + within_s
+    while True:
+        try:
+            if true():
+                return
+        except (psycopg.Error, FileNotFoundError, json.JSONDecodeError, KeyError):
+            pass
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: did not come within {within_s:g} s")
+        time.sleep(0.2)
+
+
+@contextmanager
+def child(argv: list[str], log: Path, grace_s: float = 60.0) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a process for the block, ended in good order."""
+    command = Command(argv[0], argv, log, grace_s=grace_s)
+    with log.open("ab") as written:
+        process = subprocess.Popen(argv, **options(command, written))
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(grace_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def stack(devices: int, port: int, interval_s: float = 0.5) -> Iterator[Stack]:
+    """Bring up an installation that reads `devices` counting devices, all connected when the block begins."""
+    with tempfile.TemporaryDirectory(prefix="muster-stack-") as folder:
+        root = Path(folder)
+        root.chmod(0o711)
+        running = Stack(root, port)
+        ports = free_ports(pollcounter.endpoint_count(devices))
+        book = root / "book.yaml"
+        document = pollcounter.book(devices, "127.0.0.1", ports, "demo-1", interval_s)
+        book.write_text(yaml.safe_dump(document, allow_unicode=True), "utf-8")
+        equipment = (
+            "import asyncio, sys; from pathlib import Path; from simulators import pollcounter;"
+            "from simulators.serve import serve;"
+            f"asyncio.run(serve(pollcounter.endpoints({devices}, '127.0.0.1', {ports}, Path(sys.argv[1]))))"
+        )
+        demo = [*MUSTER, "demo", "--no-simulators", "--port", str(port), "--data-dir", str(root / "data")]
+        with (
+            child([sys.executable, "-c", equipment, str(running.log)], root / "equipment.out"),
+            child(demo, root / "demo.out") as launcher,
+        ):
+            try:
+                wait_until(lambda: bool(running.muster("status")["up"]), "the installation")
+                report = running.muster("import", str(book))
+                assert report["applied"], report
+                wait_until(lambda: running.connected() == devices, "every device connected")
+                yield running
+            except BaseException:
+                sys.stderr.write((root / "demo.out").read_text("utf-8", "replace")[-4000:])
+                raise
+            assert launcher.poll() is None
+
+
+def drained(running: Stack) -> bool:
+    """Tell whether everything the gateway holds is stored: nothing waits on the bus or in the outbox."""
+    findings = {one["about"]: one for one in running.muster("doctor")}  # type: ignore[call-overload]
+    bus = findings.get("bus", {})
+    return bool(bus.get("well")) and bus["facts"]["waiting"] == 0
