@@ -16,7 +16,9 @@ from typing import Any
 import msgspec
 import structlog
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 from nats.js.kv import KeyValue
 from prometheus_client import Counter, Gauge
@@ -28,7 +30,7 @@ from bus.subjects import CONFIG_BUCKET, device_key
 from muster.device import Device, ReportMode, Tag
 from muster.errors import Unavailable
 from services.ledger.queries import QUERIES
-from store.connection import connected
+from store.connection import connected, translated
 
 CHECK_S = 5.0
 """How often the bucket is looked at, in seconds."""
@@ -44,6 +46,7 @@ WRITES = Counter(
 
 _log = structlog.get_logger()
 _KEY = re.compile(r"gateway\.[0-9]+\.device\.([0-9]+)")
+_SUBJECTS = f"$KV.{CONFIG_BUCKET}."
 _decode_tags = msgspec.json.Decoder(list[Tag]).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -66,8 +69,8 @@ async def publish(
             return
         try:
             await _session(database_dsn, client, stop, check_s)
-        except* Unavailable as errors:
-            _log.warning("book-publisher-away", error=str(errors.exceptions[0]))
+        except Unavailable as error:
+            _log.warning("book-publisher-away", error=str(error))
         finally:
             await client.close()
         if not stop.is_set():
@@ -84,21 +87,26 @@ async def _session(database_dsn: str, client: Client, stop: asyncio.Event, check
     ):
         await listener.execute("listen device")
         mirror = Mirror(client, reader)
-        async with asyncio.TaskGroup() as group:
-            helpers = (
-                group.create_task(_listen(listener, changed, wake), name="book notices"),
-                group.create_task(_relay(stop, wake), name="book stop"),
-            )
-            await _follow(mirror, changed, wake, stop, check_s)
-            for helper in helpers:
-                helper.cancel()
+        try:
+            async with asyncio.TaskGroup() as group:
+                helpers = (
+                    group.create_task(_listen(listener, changed, wake), name="book notices"),
+                    group.create_task(_relay(stop, wake), name="book stop"),
+                )
+                with translated():
+                    await _follow(mirror, changed, wake, stop, check_s)
+                for helper in helpers:
+                    helper.cancel()
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
 
 
 async def _listen(listener: Connection, changed: set[int], wake: asyncio.Event) -> None:
-    async for notice in listener.notifies():
-        if notice.payload.isdigit():
-            changed.add(int(notice.payload))
-            wake.set()
+    with translated():
+        async for notice in listener.notifies():
+            if notice.payload.isdigit():
+                changed.add(int(notice.payload))
+                wake.set()
 
 
 async def _relay(stop: asyncio.Event, wake: asyncio.Event) -> None:
@@ -213,17 +221,32 @@ class Mirror:
 
     async def _read_bucket(self) -> None:
         self._held, self._keys, self._bucket = {}, {}, None
-        bucket = await self._opened()
+        await self._opened()
         with _translated():
-            watcher: Any = await bucket.watch("gateway.>", ignore_deletes=True)
+            reading = await self._jetstream.pull_subscribe(
+                f"{_SUBJECTS}gateway.>",
+                stream=f"KV_{CONFIG_BUCKET}",
+                config=ConsumerConfig(
+                    deliver_policy=DeliverPolicy.LAST_PER_SUBJECT,
+                    ack_policy=AckPolicy.NONE,
+                    inactive_threshold=60,
+                ),
+            )
             try:
-                while (entry := await watcher.updates(timeout=10)) is not None:
-                    match = _KEY.fullmatch(entry.key)
-                    if match:
-                        self._held[entry.key] = _digest(entry.value or b"")
-                        self._keys[int(match[1])] = entry.key
+                left = (await reading.consumer_info()).num_pending or 0
+                while left:
+                    for message in await reading.fetch(min(left, CHUNK), timeout=10):
+                        left = message.metadata.num_pending
+                        self._found(message)
             finally:
-                await watcher.stop()
+                await reading.unsubscribe()
+
+    def _found(self, message: Msg) -> None:
+        key = message.subject.removeprefix(_SUBJECTS)
+        match = _KEY.fullmatch(key)
+        if match and not (message.headers or {}).get("KV-Operation"):
+            self._held[key] = _digest(message.data)
+            self._keys[int(match[1])] = key
 
     async def _opened(self) -> KeyValue:
         if self._bucket is None:

@@ -1,7 +1,8 @@
-"""What an XLSX file must be before openpyxl may open it: small once unpacked, plain, without links or macros.
+"""What an XLSX file must be before it is read: small once unpacked, plain, without links or macros.
 
 The central directory bounds what can be unpacked (the unpacker reads no more of a part than it declares);
-then each XML part is walked once without building anything, so that no part can unfold in memory later.
+then each small XML part is walked once without building anything. Sheets and shared strings are bounded where
+they are read.
 """
 
 import zipfile
@@ -15,10 +16,7 @@ TOTAL_LIMIT = 384 * 1024 * 1024
 RATIO_LIMIT = 120
 RATIO_FROM = 4 * 1024 * 1024
 SMALL_PART_LIMIT = 8 * 1024 * 1024
-ROWS_LIMIT = 1_048_576
-STRINGS_LIMIT = 4_000_000
-WITHIN_LIMIT = 40_000
-OUTSIDE_LIMIT = 100_000
+ELEMENTS_LIMIT = 200_000
 UNREADABLE = (
     zipfile.BadZipFile,
     zipfile.LargeZipFile,
@@ -29,7 +27,7 @@ UNREADABLE = (
     ValueError,
 )
 """What the unpacker raises on a damaged, encrypted or strangely packed archive."""
-_CHUNK = 256 * 1024
+CHUNK = 256 * 1024
 
 
 class Refused(Exception):
@@ -50,7 +48,7 @@ def guard(data: bytes) -> None:
         with zipfile.ZipFile(BytesIO(data)) as archive:
             _directory(archive, len(data))
             for part in archive.infolist():
-                if part.filename.endswith((".xml", ".rels")):
+                if part.filename.endswith((".xml", ".rels")) and not _large(part.filename):
                     _walk(archive, part)
     except UNREADABLE as error:
         raise Refused("book.xlsx-not-a-workbook", detail=str(error)) from error
@@ -74,14 +72,16 @@ def _directory(archive: zipfile.ZipFile, packed: int) -> None:
             raise Refused("book.xlsx-links", part=part.filename[:80])
         if name.endswith(("vbaproject.bin", ".exe", ".dll")) or "/activex/" in name or "/embeddings/" in name:
             raise Refused("book.xlsx-macros", part=part.filename[:80])
-        if (
-            part.file_size > SMALL_PART_LIMIT
-            and "worksheets/" not in name
-            and not name.endswith("sharedstrings.xml")
-        ):
+        if part.file_size > SMALL_PART_LIMIT and not _large(name):
             raise Refused("book.xlsx-expands", size_mb=part.file_size >> 20, limit_mb=SMALL_PART_LIMIT >> 20)
     if "[Content_Types].xml" not in names:
         raise Refused("book.xlsx-not-a-workbook", detail="[Content_Types].xml")
+
+
+def _large(name: str) -> bool:
+    """Tell whether the part holds the sheets' own content."""
+    name = name.casefold()
+    return ("worksheets/" in name and "/_rels/" not in name) or name.endswith("sharedstrings.xml")
 
 
 class _Walker:
@@ -89,36 +89,15 @@ class _Walker:
 
     def __init__(self, part: str) -> None:
         self.part = part
-        self.rows = self.strings = self.within = self.outside = 0
-        self.inside = False
+        self.count = 0
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        local = name.rpartition(":")[2]
-        if local == "row":
-            self.rows += 1
-            self.inside, self.within = True, 0
-        elif local == "si":
-            self.strings += 1
-            self.inside, self.within = True, 0
-        elif self.inside:
-            self.within += 1
-        else:
-            self.outside += 1
-        if (
-            self.rows > ROWS_LIMIT
-            or self.strings > STRINGS_LIMIT
-            or self.within > WITHIN_LIMIT
-            or self.outside > OUTSIDE_LIMIT
-        ):
+        self.count += 1
+        if self.count > ELEMENTS_LIMIT:
             raise Refused("book.xlsx-elements", part=self.part[:80])
-        if local == "Relationship" and attributes.get("TargetMode") == "External":
-            kind = attributes.get("Type", "")
-            if not kind.endswith("/hyperlink"):
-                raise Refused("book.xlsx-links", part=self.part[:80])
-
-    def end(self, name: str) -> None:
-        if name.rpartition(":")[2] in ("row", "si"):
-            self.inside = False
+        outside = name.rpartition(":")[2] == "Relationship" and attributes.get("TargetMode") == "External"
+        if outside and not attributes.get("Type", "").endswith("/hyperlink"):
+            raise Refused("book.xlsx-links", part=self.part[:80])
 
     def doctype(self, *_: Any) -> None:
         raise Refused("book.xlsx-doctype", part=self.part[:80])
@@ -128,11 +107,10 @@ def _walk(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> None:
     walker = _Walker(part.filename)
     parser = expat.ParserCreate()
     parser.StartElementHandler = walker.start
-    parser.EndElementHandler = walker.end
     parser.StartDoctypeDeclHandler = walker.doctype
     try:
         with archive.open(part) as stream:
-            while chunk := stream.read(_CHUNK):
+            while chunk := stream.read(CHUNK):
                 parser.Parse(chunk, False)
         parser.Parse(b"", True)
     except expat.ExpatError as error:

@@ -1,33 +1,19 @@
-"""A book from XLSX: one worksheet per sheet, read row by row; formulas are refused, never computed.
+"""A book from XLSX: one worksheet per sheet, read row by row; formulas are refused, never computed."""
 
-`xlsx_guard` has looked at the file before openpyxl does. Rows and cells are counted here again.
-"""
-
-import warnings
+import zipfile
+from collections.abc import Iterable
 from io import BytesIO
 from typing import Any
-
-from openpyxl import load_workbook
+from xml.etree import ElementTree
 
 from services.ledger.cells import shown
 from services.ledger.columns import title
 from services.ledger.document import SHEETS, Book
 from services.ledger.entries import COLUMNS_LIMIT, ROWS_LIMIT, Table, letter, sheet_called
 from services.ledger.problems import Layout
-from services.ledger.xlsx_guard import Refused, guard
-
-FORMAT_ROWS = 1_048_576
-UNREADABLE = (
-    AttributeError,
-    IndexError,
-    KeyError,
-    OSError,
-    OverflowError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-)
-"""What openpyxl raises on a workbook that contradicts itself; it has no error of its own for that."""
+from services.ledger.xlsx_cells import Marked, rows
+from services.ledger.xlsx_guard import UNREADABLE, Refused, guard
+from services.ledger.xlsx_parts import Workbook
 
 
 def read_xlsx(data: bytes, book: Book) -> None:
@@ -35,45 +21,37 @@ def read_xlsx(data: bytes, book: Book) -> None:
     page = Layout(title=book.source or "XLSX")
     try:
         guard(data)
+        with zipfile.ZipFile(BytesIO(data)) as archive:
+            _worksheets(book, Workbook(archive))
     except Refused as refused:
         book.problems.error(refused.key, page, **refused.params)
-        return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # openpyxl warns of parts it does not keep; none is wanted here
-        try:
-            workbook = load_workbook(BytesIO(data), read_only=True, data_only=False, keep_links=False)
-            try:
-                _worksheets(book, workbook.worksheets)
-            finally:
-                workbook.close()
-        except UNREADABLE as error:
-            detail = f"{type(error).__name__}: {error}"
-            book.problems.error("book.xlsx-not-a-workbook", page, detail=shown(detail))
+    except (*UNREADABLE, KeyError, ElementTree.ParseError) as error:
+        detail = f"{type(error).__name__}: {error}"
+        book.problems.error("book.xlsx-not-a-workbook", page, detail=shown(detail))
 
 
-def _worksheets(book: Book, worksheets: list[Any]) -> None:
-    known = [(sheet_called(worksheet.title), worksheet) for worksheet in worksheets]
+def _worksheets(book: Book, workbook: Workbook) -> None:
+    known = [(sheet_called(called), called, part) for called, part in workbook.sheets]
     page = Layout(title=book.source or "XLSX")
-    if not any(sheet for sheet, _ in known):
+    if not any(sheet for sheet, _, _ in known):
         names = ", ".join(title(sheet, "zh-CN") for sheet in SHEETS)
         book.problems.error("book.no-sheet", page, known=names)
         return
-    for sheet, worksheet in known:
-        called = Layout(title=shown(worksheet.title))
+    for sheet, called, part in known:
+        place = Layout(title=shown(called))
         if sheet is None:
-            book.problems.warn("book.sheet-ignored", called)
+            book.problems.warn("book.sheet-ignored", place)
         elif sheet in book.layouts:
-            book.problems.error("book.sheet-twice", called)
+            book.problems.error("book.sheet-twice", place)
         else:
-            _worksheet(book, sheet, worksheet)
+            book.layouts[sheet] = place
+            _worksheet(book, sheet, shown(called), rows(workbook, part))
 
 
-def _worksheet(book: Book, sheet: str, worksheet: Any) -> None:
-    called = shown(worksheet.title)
-    worksheet.reset_dimensions()
+def _worksheet(book: Book, sheet: str, called: str, found: Iterable[tuple[int, list[Any]]]) -> None:
     table: Table | None = None
     count = 0
-    for number, cells in enumerate(worksheet.iter_rows(max_row=FORMAT_ROWS), start=1):
+    for number, cells in found:
         values = _values(book, called, number, cells)
         if values is None:
             continue
@@ -92,19 +70,12 @@ def _worksheet(book: Book, sheet: str, worksheet: Any) -> None:
         table.row(number, values)
 
 
-def _values(book: Book, called: str, number: int, cells: tuple[Any, ...]) -> list[Any] | None:
-    """Return the row's values up to its last; None for an empty row, or one whose problem has been said."""
-    values: list[Any] = []
-    last, good = 0, True
+def _values(book: Book, called: str, number: int, cells: list[Any]) -> list[Any] | None:
+    """Return the row's values; None for an empty row, or one whose problem has been said."""
+    good = True
     for index, cell in enumerate(cells):
-        value = cell.value
-        values.append(value)
-        if value is None or value == "":
-            continue
-        last = index + 1
-        if cell.data_type in ("f", "e"):
+        if type(cell) is Marked:
             good = False
             layout = Layout(title=called, cells={"cell": (letter(index), f"{letter(index)}{number}")})
-            key = "book.formula-cell" if cell.data_type == "f" else "book.error-cell"
-            book.problems.error(key, layout, number, "cell", value=shown(value))
-    return values[:last] if last and good else None
+            book.problems.error(cell.key, layout, number, "cell", value=shown(cell.text))
+    return cells if cells and good else None

@@ -2,15 +2,19 @@
 
 import io
 import zipfile
+from datetime import date, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from openpyxl import Workbook, load_workbook
 
-from services.ledger import xlsx_guard
+from services.ledger import xlsx_cells, xlsx_guard
 from services.ledger.document import SHEETS, Book
 from services.ledger.files import load
 from services.ledger.templates import template
+from services.ledger.xlsx_parts import Workbook as Workbook_
 
 Sheets = dict[str, list[list[Any]]]
 
@@ -145,8 +149,17 @@ def test_a_workbook_that_contradicts_itself_is_refused() -> None:
             {"xl/_rels/x.rels": LINKS},
             "book.xlsx-links",
         ),
-        ({"xl/worksheets/x.xml": b"<w><row>" + b"<c/>" * 40_001 + b"</row></w>"}, "book.xlsx-elements"),
-        ({"xl/worksheets/x.xml": b"<w>" + b"<m/>" * 100_001 + b"</w>"}, "book.xlsx-elements"),
+        ({"xl/x.xml": b"<w>" + b"<m/>" * 200_001 + b"</w>"}, "book.xlsx-elements"),
+        ({"xl/worksheets/sheet1.xml": b"<!DOCTYPE a>" + SHEET}, "book.xlsx-doctype"),
+        (
+            {
+                "xl/worksheets/sheet1.xml": SHEET
+                + b"<row><c t='inlineStr'><is>"
+                + b"<r><t>x</t></r>" * 4_098
+                + b"</is></c></row></sheetData></worksheet>"
+            },
+            "book.xlsx-elements",
+        ),
     ],
 )
 def test_a_workbook_that_would_unfold_or_reach_out_is_refused(parts: dict[str, bytes], key: str) -> None:
@@ -158,11 +171,106 @@ def test_a_workbook_beyond_the_absolute_limit_is_refused(monkeypatch: pytest.Mon
     assert [found for found, *_ in problems(load(PLAIN, "xlsx"))] == ["book.xlsx-expands"]
 
 
-def test_rows_numbered_beyond_the_format_end_the_sheet() -> None:
-    sheet = (
-        SHEET + b'<row r="1"><c r="A1" t="inlineStr"><is><t>code</t></is></c></row>'
-        b'<row r="2"><c r="A2" t="inlineStr"><is><t>a</t></is></c></row>'
-        b'<row r="99999999999"><c t="inlineStr"><is><t>b</t></is></c></row></sheetData></worksheet>'
+def sheet(rows: bytes) -> bytes:
+    return SHEET + rows + b"</sheetData></worksheet>"
+
+
+def test_cells_without_places_follow_one_another_and_missing_ones_are_empty() -> None:
+    rows = (
+        b"<row><c t='str'><v>code</v></c><c t='str'><v>name</v></c><c t='str'><v>industry</v></c></row>"
+        b"<row r='4'><c r='A4' t='str'><v>a</v></c><c r='C4' t='str'><v>x</v></c></row>"
     )
-    book = load(repacked(PLAIN, {"xl/worksheets/sheet1.xml": sheet}), "xlsx")
-    assert [entry.code for entry in book.enterprises] == ["a"]
+    book = load(repacked(PLAIN, {"xl/worksheets/sheet1.xml": sheet(rows)}), "xlsx")
+    assert [(entry.code, entry.name, entry.industry, entry.row) for entry in book.enterprises] == [
+        ("a", "", "x", 4)
+    ]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        b"<row r='99999999999'/>",
+        b"<row r='0'/>",
+        b"<row r='2'/><row r='2'/>",
+        b"<row><c r='B1'/><c r='A1' t='str'><v>x</v></c><c r='A1' t='str'><v>x</v></c></row>",
+        b"<row><c r='ZZZ1' t='str'><v>x</v></c></row>",
+        b"<row><c r='a1'/></row>",
+        b"<row><c t='wonder'><v>x</v></c></row>",
+        b"<row><c><v>x</v></c></row>",
+        b"<row><c t='s'><v>-1</v></c></row>",
+    ],
+)
+def test_rows_and_cells_that_contradict_the_format_are_refused(rows: bytes) -> None:
+    book = load(repacked(PLAIN, {"xl/worksheets/sheet1.xml": sheet(rows)}), "xlsx")
+    assert [key for key, *_ in problems(book)] in (["book.xlsx-not-a-workbook"], [])
+    assert book.enterprises == []
+
+
+def test_shared_strings_are_read_with_their_runs_and_without_phonetic_guides() -> None:
+    strings = (
+        b'<sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
+        b"<si><t>code</t></si><si><t>name</t></si><si><t>a</t></si>"
+        b"<si><r><t>East</t></r><r><rPr><b/></rPr><t xml:space='preserve'> Works</t></r>"
+        b"<rPh sb='0' eb='1'><t>guide</t></rPh></si></sst>"
+    )
+    rows = b"<row><c t='s'><v>0</v></c><c t='s'><v>1</v></c></row><row><c t='s'><v>2</v></c><c t='s'><v>3</v></c></row>"
+    with zipfile.ZipFile(io.BytesIO(PLAIN)) as archive:
+        relations = archive.read("xl/_rels/workbook.xml.rels").replace(
+            b"</Relationships>",
+            b'<Relationship Id="rIdS" Target="/xl/sharedStrings.xml" Type="http://schemas.openxmlformats.org'
+            b'/officeDocument/2006/relationships/sharedStrings"/></Relationships>',
+        )
+    parts = {
+        "xl/_rels/workbook.xml.rels": relations,
+        "xl/sharedStrings.xml": strings,
+        "xl/worksheets/sheet1.xml": sheet(rows),
+    }
+    book = load(repacked(PLAIN, parts), "xlsx")
+    assert not book.problems.errors
+    assert [(entry.code, entry.name) for entry in book.enterprises] == [("a", "East Works")]
+
+
+def test_dates_truth_values_and_numbers_are_read_as_they_are() -> None:
+    data = workbook(
+        {
+            "设备": [
+                ["enterprise", "code", "commissioned_on", "consumes_energy", "interval_s"],
+                ["e", "1", date(2020, 2, 29), False, 2.5],
+                ["e", "2", datetime(2020, 2, 29, 12, 0), True, 2],  # noqa: DTZ001 - as a workbook holds it
+            ]
+        }
+    )
+    book = load(data, "xlsx")
+    assert not book.problems.errors
+    assert [(entry.commissioned_on, entry.consumes_energy, entry.interval_s) for entry in book.devices] == [
+        ("2020-02-29", False, 2.5),
+        ("2020-02-29", True, 2.0),
+    ]
+
+
+cells = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"), max_size=9)
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.lists(cells, min_size=1, max_size=5), max_size=5))
+def test_values_are_read_as_openpyxl_reads_them(written: list[list[Any]]) -> None:
+    data = workbook({"x": [["first"], *written]})
+    found = {}
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for number, row in xlsx_cells.rows(known := Workbook_(archive), known.sheets[0][1]):
+            for column, value in enumerate(row):
+                if value is not None:
+                    found[number, column] = value.text if isinstance(value, xlsx_cells.Marked) else value
+    theirs = {
+        (cell.row, cell.column - 1): cell.value
+        for row in load_workbook(io.BytesIO(data))["x"].iter_rows()
+        for cell in row
+        if cell.value is not None
+    }
+    assert found == theirs
