@@ -3,16 +3,19 @@
 Reading transactions see one instant of the database, cannot write, and end after a time limit.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import psycopg
 from psycopg import AsyncConnection, IsolationLevel
 from psycopg.rows import dict_row
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from store.connection import translate
 from store.queries import load
 
 SQL = load("api", "queries.sql")
@@ -76,3 +79,14 @@ class Database:
             cursor = await connection.execute(SQL["token"], {"digest": digest})
             found: tuple[int, int | None, str | None, str, bool] | None = await cursor.fetchone()
             return found
+
+    async def check(self) -> str | None:
+        """Return what is wrong with the database, None when it answers within two seconds."""
+        try:
+            async with asyncio.timeout(2), self.connection() as connection:
+                await connection.execute("select 1")
+        except TimeoutError:
+            return "no answer within 2 s"
+        except (psycopg.Error, PoolTimeout) as error:
+            return str(translate(error)) if isinstance(error, psycopg.Error) else "every connection is busy"
+        return None

@@ -1,7 +1,7 @@
 """What the routes of one running application share, made at its start."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -11,7 +11,7 @@ from api.database import Database
 from api.live.hub import Hub
 from api.road import Road
 from api.settings import Settings
-from evidence.rulebooks import Rulebook, rulebooks
+from evidence.rulebooks import Rulebook
 from muster.presence import Definition
 from muster.protocol import ProtocolInfo
 
@@ -22,20 +22,12 @@ class State:
 
     settings: Settings
     protocols: Mapping[str, ProtocolInfo]
+    families: Mapping[str, str]
+    rulebook: Rulebook
     database: Database
     access: Access
     road: Road
     hub: Hub
-    families: Mapping[str, str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        families = {name: info.family for name, info in self.protocols.items()}
-        object.__setattr__(self, "families", families)
-
-    @property
-    def rulebook(self) -> Rulebook:
-        """The first programme of this installation: its definition of presence, its days."""
-        return next(iter(rulebooks().values()))
 
     @property
     def definition(self) -> Definition:

@@ -9,7 +9,7 @@ import contextlib
 import itertools
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -93,7 +93,7 @@ class Hub:
                 self._ticks.clear()
                 self._received.clear()
 
-    async def watch(self, scope: int | None, last_event: str | None) -> AsyncIterator[Event]:
+    async def watch(self, scope: int | None, last_event: str | None) -> AsyncGenerator[Event]:
         """Yield events for a viewer of `scope`, from `last_event` on if that is remembered.
 
         Raises:

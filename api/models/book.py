@@ -46,11 +46,13 @@ class EnterpriseList(Answer):
 class BookError(Answer):
     """One mistake in a device book, where it is and what is wrong."""
 
-    sheet: str
-    row: int | None
-    column: str | None
+    sheet: str = Field(description="As the file calls it; empty when it concerns the whole file.")
+    row: int | None = Field(description="The sheet's row, or the line of a YAML document.")
+    column: str | None = Field(description="The column's letter, in sheets.")
+    field: str | None = Field(description="The heading or the field.")
     code: str = Field(description="Message key.")
-    message: str = Field(description="What is wrong, in words.")
+    facts: dict[str, Any] = Field(description="What fills the message's places.")
+    message: str = Field(description="What is wrong and where, in the language asked for.")
 
 
 class ImportAnswer(Answer):
@@ -60,20 +62,24 @@ class ImportAnswer(Answer):
         {
             "dry_run": True,
             "applied": False,
-            "created": {"device": 3},
-            "changed": {"device": 1},
+            "created": {"devices": 3},
+            "changed": {"devices": 1},
             "retired": {},
-            "unchanged": {"enterprise": 1},
+            "unchanged": {"enterprises": 1},
             "errors": [
                 {
                     "sheet": "devices",
                     "row": 7,
-                    "column": "connection.port",
+                    "column": "G",
+                    "field": "connection.port",
                     "code": "book.not-a-number",
-                    "message": "connection.port: 'abc' is not a number",
+                    "facts": {"value": "abc"},
+                    "message": "devices, row 7, column G (connection.port): “abc” is not a number",
                 }
             ],
             "errors_total": 1,
+            "warnings": [],
+            "warnings_total": 0,
         }
     )
     dry_run: bool
@@ -82,5 +88,7 @@ class ImportAnswer(Answer):
     changed: dict[str, int]
     retired: dict[str, int]
     unchanged: dict[str, int]
-    errors: list[BookError] = Field(description="At most 1,000.")
+    errors: list[BookError] = Field(description="The first 200.")
     errors_total: int
+    warnings: list[BookError] = Field(description="The first 200; they do not stand against the import.")
+    warnings_total: int

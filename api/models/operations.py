@@ -107,7 +107,8 @@ _QUARANTINE: dict[str, Any] = {
     "gateway": "demo-1",
     "partition": 1,
     "stream_sequence": 5012,
-    "reason": "signature: not the gateway's over these bytes",
+    "reason": "quarantine.signature",
+    "detail": {},
     "bytes": 4812,
     "recorded_at": "2026-11-23T07:30:00Z",
     "replayed_at": None,
@@ -123,7 +124,8 @@ class QuarantineAnswer(Answer):
     gateway: str | None
     partition: int
     stream_sequence: int
-    reason: str
+    reason: str = Field(description="Message key.")
+    detail: dict[str, Any]
     bytes: int
     recorded_at: Moment
     replayed_at: Moment | None

@@ -47,8 +47,9 @@ class LatestAnswer(Answer):
 class ReadingPage(Answer):
     """Readings of one tag in ascending source time, as columns of equal length.
 
-    raw: `value`, `quality` and `received` are filled; `text` instead of `value` for text tags.
-    minute, hour: `count`, `good`, `min`, `max`, `mean` and `last` are filled.
+    raw: `value`, `quality` and `received` are filled; a value is text where the tag's readings are, and null where
+    the device gave none. minute, hour: `count`, `good`, `min`, `max`, `mean` and `last` are filled, the last four
+    over the Good readings. A number that JSON cannot hold is `NaN`, `Infinity` or `-Infinity`.
     """
 
     model_config = example(
@@ -63,7 +64,6 @@ class ReadingPage(Answer):
             "received": ["2026-11-23T07:59:58.503Z", "2026-11-23T07:59:59.503Z"],
             "value": [1480.25, 1480.5],
             "quality": [0, 0],
-            "text": None,
             "count": None,
             "good": None,
             "min": None,
@@ -81,16 +81,12 @@ class ReadingPage(Answer):
     to_time: Moment
     time: list[Moment]
     received: list[Moment] | None = None
-    value: list[float | str | None] | None = Field(
-        default=None,
-        description="A number that JSON cannot hold is the text `NaN`, `Infinity` or `-Infinity`.",
-    )
+    value: list[float | str | None] | None = None
     quality: list[int] | None = None
-    text: list[str] | None = None
     count: list[int] | None = None
     good: list[int] | None = None
-    min: list[float | None] | None = None
-    max: list[float | None] | None = None
-    mean: list[float | None] | None = None
-    last: list[float | None] | None = None
+    min: list[float | str | None] | None = None
+    max: list[float | str | None] | None = None
+    mean: list[float | str | None] | None = None
+    last: list[float | str | None] | None = None
     next: str | None
