@@ -18,6 +18,7 @@ from simulators.settings import Settings
 
 _FILES_BESIDE_CONNECTIONS = 128
 _CONNECTIONS_PER_DEVICE = 2
+_LATE_S = 10.0
 _log = structlog.get_logger()
 
 
@@ -46,7 +47,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     try:
         await fleet.open()
         async with (
-            monitor(settings.monitor_port, {"fleet": lambda: None}),
+            monitor(settings.monitor_port, {"machines": lambda: _standing(fleet, settings.step_s)}),
             serve(fleet, settings.control_port, token),
             asyncio.TaskGroup() as group,
         ):
@@ -56,6 +57,12 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     finally:
         REGISTRY.unregister(metrics)
         await fleet.close()
+
+
+def _standing(fleet: Fleet, step_s: float) -> str | None:
+    """Say whether the machines have not moved on for much longer than a step."""
+    standing_s = fleet.standing_s()
+    return f"no step for {standing_s:.0f} s" if standing_s > step_s + _LATE_S else None
 
 
 class FleetMetrics(Collector):

@@ -8,24 +8,34 @@ from typing import Any
 from simulators.modbus.server import Endpoint
 
 
-async def serve(endpoints: Sequence[Endpoint], work: Coroutine[Any, Any, None] | None = None) -> None:
-    """Listen until SIGINT or SIGTERM, with `work` beside.
+async def serve(
+    endpoints: Sequence[Endpoint],
+    work: Coroutine[Any, Any, None] | None = None,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Listen until `stop` is set, or without one until SIGINT or SIGTERM, with `work` beside.
 
     Raises:
-        Unavailable: a port is taken.
+        Unavailable: a port is taken. What `work` raises ends it too.
     """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    for endpoint in endpoints:
-        await endpoint.open()
-    working = None if work is None else asyncio.create_task(work, name="play")
+    if stop is None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    tasks: list[asyncio.Task[Any]] = [stopping]
+    if work is not None:
+        tasks.append(asyncio.create_task(work, name="play"))
     try:
-        await stop.wait()
+        for endpoint in endpoints:
+            await endpoint.open()
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done():
+                task.result()
     finally:
-        if working is not None:
-            working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         for endpoint in endpoints:
             await endpoint.close()

@@ -36,6 +36,7 @@ class Fleet:
         self._groups = self._build_groups(seed)
         self._meters = self._groups.pop(METER.code, None)
         self.faults = FaultBoard(self.endpoints, self._seats, self._freeze)
+        self._stepped_at = clock.monotonic()
         hour = self._hour()
         for group in self._groups.values():
             group.warm_up(Moment(20.0, hour))
@@ -69,6 +70,11 @@ class Fleet:
             group.step(Moment(dt_s, hour))
         if self._meters is not None:
             self._meters.step(Moment(dt_s, hour, self._feeder_kw()))
+        self._stepped_at = self._clock.monotonic()
+
+    def standing_s(self) -> float:
+        """Return for how many seconds the machines have not moved on."""
+        return self._clock.monotonic() - self._stepped_at
 
     def _freeze(self, code: str, frozen: bool) -> None:
         kind = self.stations[code].kind.code

@@ -15,6 +15,7 @@ class Meters(Machines):
         super().__init__(n, chance)
         self._volt = chance.uniform(226.0, 236.0, (3, n))
         self._unbalance = chance.uniform(0.94, 1.06, (3, n))
+        self._unbalance *= 3.0 / self._unbalance.sum(axis=0)
         self._lighting_kw = self.spread(4.0, 18.0)
         self._lag = self.spread(0.32, 0.62)  # reactive to active power
         self._energy_kwh = self.spread(1e4, 5e6)

@@ -52,7 +52,7 @@ class Reactors(Machines):
             "temperature": self._content_c + running * self.noise(0.05),
             "jacket_temperature": self._jacket_c + running * self.noise(0.08),
             "pressure": 0.1 + vapour,
-            "level": self._level + running * self.noise(0.05),
+            "level": np.maximum(self._level + running * self.noise(0.05), 0.0),
             "agitator_speed": self._speed,
             "agitator_power": self.power_kw,
             "agitator_current": motor_current_a(self.power_kw, self._rated_kw),

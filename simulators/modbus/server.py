@@ -63,6 +63,10 @@ class Endpoint:
         """Whether the port is open."""
         return self._server is not None
 
+    def unit(self, number: int) -> Unit | None:
+        """Return the unit of this number."""
+        return self._units.get(number)
+
     async def open(self) -> None:
         """Listen. Raises Unavailable when the port is taken."""
         if self._server is not None:
