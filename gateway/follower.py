@@ -39,7 +39,7 @@ class Follower:
     """The documents of one gateway as they were last known."""
 
     def __init__(self, gateway: int, copy: Copy, apply: Apply) -> None:
-        self.followed = False
+        self.problem: str | None = "not yet looked at"
         self._gateway = gateway
         self._copy = copy
         self._apply = apply
@@ -63,8 +63,10 @@ class Follower:
                 bucket = await jetstream.key_value(subjects.CONFIG_BUCKET)
                 await self._follow(client, bucket)
             except (NatsError, OSError, TimeoutError) as error:
-                self.followed = False
-                _log.warning("documents-wait", reason=str(error) or type(error).__name__)
+                reason = str(error) or type(error).__name__
+                if reason != self.problem:
+                    _log.warning("documents-wait", reason=reason)
+                self.problem = reason
                 await asyncio.sleep(_PAUSE_S * random.uniform(0.5, 1.5))
 
     async def _follow(self, client: Client, bucket: KeyValue) -> None:
@@ -73,7 +75,7 @@ class Follower:
         watcher = await bucket.watch(subjects.device_keys(self._gateway), inactive_threshold=30)
         try:
             await self._look(watcher)
-            self.followed = True
+            self.problem = None
             until = time.monotonic() + (
                 CONFIRM_S if self._absent_since else LOOK_AGAIN_S * random.uniform(0.8, 1.2)
             )

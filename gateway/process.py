@@ -36,9 +36,10 @@ DRAIN_S = 3.0
 """How long a gateway that stops lets the bus take what it just sealed."""
 
 _LOOK_S = 1.0
+_AWAY_S = 10.0
 _DISK_PAUSE_S = 1.0
 _CONNECT_PAUSE_S = 1.0
-_REFUSED_PAUSE_S = 10.0
+_REFUSED_PAUSE_S = 5.0
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -140,21 +141,27 @@ class _Gateway:
 
     async def _stay_on_bus(self) -> None:
         """Connect and work over the bus, again and again: acquisition never depends on it."""
+        said = ""
         while True:
             pause_s = _CONNECT_PAUSE_S
             try:
                 client = await connect(self._settings.bus, f"gateway {self._settings.name}")
-            except Unavailable as error:
-                _log.warning("bus-away", error=str(error))
-            except ConfigError as error:
-                _log.error("bus-refuses", error=str(error))
-                pause_s = _REFUSED_PAUSE_S
+            except (Unavailable, ConfigError) as error:
+                if isinstance(error, ConfigError):
+                    pause_s = _REFUSED_PAUSE_S
+                if str(error) != said:
+                    _log.warning("bus-away", error=str(error))
+                    said = str(error)
             else:
+                said = ""
                 await self._use(client)
             await asyncio.sleep(pause_s)
 
     async def _use(self, client: Client) -> None:
-        """Work over one connection until it is closed for good, as it is when credentials are refused."""
+        """Work over one connection until it is closed, or away for so long that a new one is worth a try.
+
+        The client reconnects for ever with the secret that it once read; a new connection reads it again.
+        """
         self._client = client
         try:
             await self._requests.serve(client)
@@ -163,9 +170,11 @@ class _Gateway:
                     group.create_task(self._publisher.run(client), name="publisher"),
                     group.create_task(self._follower.run(client), name="follower"),
                 ]
-                while not client.is_closed:  # noqa: ASYNC110 - the client offers no event to wait for
+                away_s = 0.0
+                while not client.is_closed and away_s < _AWAY_S:
                     await asyncio.sleep(_LOOK_S)
-                _log.warning("bus-connection-closed")
+                    away_s = 0.0 if client.is_connected else away_s + _LOOK_S
+                _log.warning("bus-connection-given-up")
                 for task in tasks:
                     task.cancel()
         except NatsError as error:
@@ -199,5 +208,5 @@ class _Gateway:
             "outbox_limit_bytes": self._outbox.limit_bytes,
             "outbox_unsent_s": self._outbox.unsent_us / 1e6,
             "outbox_damaged": self._outbox.damage.places,
-            "documents_followed": self._follower.followed,
+            "documents": self._follower.problem,
         }

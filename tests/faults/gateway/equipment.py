@@ -20,12 +20,10 @@ class Equipment:
     port: int = 0
     given: list[Answer] = field(default_factory=list)
     counts: Counter[int] = field(default_factory=Counter)
-    sessions: set[asyncio.Task[None]] = field(default_factory=set)
+    sessions: set[asyncio.StreamWriter] = field(default_factory=set)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self.sessions.add(task)
+        self.sessions.add(writer)
         try:
             while line := await reader.readline():
                 device = int(line)
@@ -35,7 +33,7 @@ class Equipment:
         except OSError:
             pass
         finally:
-            self.sessions.discard(task)
+            self.sessions.discard(writer)
             writer.close()
 
     def document(self, number: int, version: int = 1, interval_s: float = 0.05) -> bytes:
@@ -66,4 +64,4 @@ async def equipment() -> AsyncIterator[Equipment]:
     async with server:
         yield made
         for session in list(made.sessions):
-            session.cancel()
+            session.close()

@@ -211,6 +211,45 @@ async def test_nats_killed_under_load_loses_nothing_and_makes_no_gap(site: Site)
     assert verdict.stored >= len(site.machines.given) - len(DEVICES)
 
 
+async def test_documents_are_followed_again_after_nats_was_killed(site: Site) -> None:
+    site.gateway.start()
+    await site.polled(50)
+    site.server.kill()
+    await asyncio.sleep(1)
+    site.server.start()
+    client = await site.server.client()
+    await put(client, GATEWAY, {50: site.machines.document(50)})
+    await client.close()
+    async with asyncio.timeout(10):
+        while site.machines.counts[50] < 3:
+            await asyncio.sleep(0.05)
+    await site.gateway.stop()
+
+
+@pytest.mark.long
+async def test_credentials_that_are_refused_stop_no_acquisition_and_are_tried_again(site: Site) -> None:
+    """The server comes back with another password; the gateway's file is changed later."""
+    site.gateway.start()
+    await site.polled(50)
+    site.server.kill()
+    site.server.secret[f"gateway-{GATEWAY}"] = "another"
+    site.server.start()
+    async with asyncio.timeout(30):
+        while not site.gateway.said("credentials are refused"):
+            await asyncio.sleep(0.1)
+    await site.polled(200)
+    site.server.settings(f"gateway-{GATEWAY}")
+    client = await site.server.client()
+    async with asyncio.timeout(30):
+        while len(answers(stored_once(await everything(client)))) < 300:
+            await asyncio.sleep(0.5)
+    await client.close()
+    await site.gateway.stop()
+    verdict, said = await site.verdict()
+    assert verdict.sound, verdict
+    assert said == []
+
+
 async def test_gateway_and_nats_killed_together_while_the_outbox_is_full_of_old_batches(site: Site) -> None:
     site.gateway.start()
     await site.polled(100)
