@@ -1,7 +1,8 @@
 """A Modbus TCP server as cheap as Python makes one: the equipment's side of the polling benchmarks.
 
-Each device has a loopback address of its own, 127.1.x.y, on one port; registers 0 and 1 hold how often it was read, the rest their
-own number. It answers function 3 only. Run as a process of its own, so that its CPU is not the client's.
+Each device has a loopback address of its own, 127.1.x.y, on one port; registers 0 and 1 hold how often it was
+read, the rest their own number. It answers function 3 only. Run as a process of its own, so that its CPU is
+not the client's.
 """
 
 import asyncio

@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -84,6 +84,22 @@ async def start(command: Command) -> Child:
     except OSError as error:
         raise ConfigError(f"{command.name}: {error}") from error
     return Child(command, process)
+
+
+@contextlib.contextmanager
+def running(command: Command) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a child for the block, without an event loop; ended in good order, otherwise by force."""
+    with command.log.open("ab") as log:
+        process = subprocess.Popen(command.argv, **options(command, log))
+    try:
+        yield process
+    finally:
+        process.send_signal(command.stop_signal)
+        try:
+            process.wait(command.grace_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def options(command: Command, log: IO[bytes]) -> dict[str, Any]:

@@ -6,12 +6,10 @@ Everything listens on loopback, on free ports, and is stopped by process id.
 """
 
 import asyncio
-import contextlib
 import os
 import secrets
 import shutil
 import socket
-import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -26,25 +24,9 @@ from bus import connection
 from bus.settings import BusSettings
 from deploy import nats as embedded_nats
 from deploy import postgres as embedded_postgres
-from deploy.child import Command, options
+from deploy.child import running
 from store.migrations import migrate
 from store.roles import ROLES, set_passwords
-
-
-@contextlib.contextmanager
-def running(command: Command) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server for the block, stopped in good order at its end."""
-    with command.log.open("ab") as log:
-        process = subprocess.Popen(command.argv, **options(command, log))
-    try:
-        yield process
-    finally:
-        process.send_signal(command.stop_signal)
-        try:
-            process.wait(command.grace_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def a_free_port() -> int:

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 import yaml
 
-from deploy.child import Command, options
+from deploy.child import Command, running
 from simulators import pollcounter
 from simulators.modbus.ports import free_ports
 from tests.faults.answers import Answer, Gap
@@ -105,30 +105,12 @@ def wait_until(true: Callable[[], bool], what: str, within_s: float = 90.0) -> N
 
 
 @contextmanager
-def child(argv: list[str], log: Path, grace_s: float = 60.0) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a process for the block, ended in good order."""
-    command = Command(argv[0], argv, log, grace_s=grace_s)
-    with log.open("ab") as written:
-        process = subprocess.Popen(argv, **options(command, written))
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(grace_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-@contextmanager
 def stack(devices: int, port: int, interval_s: float = 0.5) -> Iterator[Stack]:
     """Bring up an installation that reads `devices` counting devices, all connected when the block begins."""
     with tempfile.TemporaryDirectory(prefix="muster-stack-") as folder:
         root = Path(folder)
         root.chmod(0o711)
-        running = Stack(root, port)
+        whole = Stack(root, port)
         ports = free_ports(pollcounter.endpoint_count(devices))
         book = root / "book.yaml"
         document = pollcounter.book(devices, "127.0.0.1", ports, "demo-1", interval_s)
@@ -140,23 +122,27 @@ def stack(devices: int, port: int, interval_s: float = 0.5) -> Iterator[Stack]:
         )
         demo = [*MUSTER, "demo", "--no-simulators", "--port", str(port), "--data-dir", str(root / "data")]
         with (
-            child([sys.executable, "-c", equipment, str(running.log)], root / "equipment.out"),
-            child(demo, root / "demo.out") as launcher,
+            running(
+                Command(
+                    "equipment", [sys.executable, "-c", equipment, str(whole.log)], root / "equipment.out"
+                )
+            ),
+            running(Command("demo", demo, root / "demo.out", grace_s=60)) as launcher,
         ):
             try:
-                wait_until(lambda: bool(running.muster("status")["up"]), "the installation")
-                report = running.muster("import", str(book))
+                wait_until(lambda: bool(whole.muster("status")["up"]), "the installation")
+                report = whole.muster("import", str(book))
                 assert report["applied"], report
-                wait_until(lambda: running.connected() == devices, "every device connected")
-                yield running
+                wait_until(lambda: whole.connected() == devices, "every device connected")
+                yield whole
             except BaseException:
                 sys.stderr.write((root / "demo.out").read_text("utf-8", "replace")[-4000:])
                 raise
             assert launcher.poll() is None
 
 
-def drained(running: Stack) -> bool:
+def drained(whole: Stack) -> bool:
     """Tell whether everything the gateway holds is stored: nothing waits on the bus or in the outbox."""
-    findings = {one["about"]: one for one in running.muster("doctor")}  # type: ignore[call-overload]
+    findings = {one["about"]: one for one in whole.muster("doctor")}  # type: ignore[call-overload]
     bus = findings.get("bus", {})
     return bool(bus.get("well")) and bus["facts"]["waiting"] == 0

@@ -1,0 +1,77 @@
+"""`./run bench`: every figure beside a limit measured in the same run, as a table on stderr and JSON on stdout."""
+
+import argparse
+import json
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks import demo, ingest, modbus
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    """Run the benchmarks that were asked for."""
+    parser = argparse.ArgumentParser(prog="./run bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter runs: within 5 minutes")
+    parser.add_argument("--json", action="store_true", help="no table")
+    parser.add_argument("--only", choices=("ingest", "modbus", "demo"), help="one of them")
+    given = parser.parse_args()
+    repeats, seconds = (1, 10) if given.quick else (5, 20)
+    suites = {
+        "ingest": lambda: ingest.measure(repeats + 2 * given.quick, 60 if given.quick else 120),
+        "modbus": lambda: modbus.measure(repeats, seconds),
+        "demo": lambda: demo.measure(30 if given.quick else 120),
+    }
+    found: dict[str, Any] = {
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "python": platform.python_version(),
+    }
+    for name, measure in suites.items():
+        if given.only in (None, name):
+            print(f"{name} …", file=sys.stderr, flush=True)
+            found[name] = measure()
+    found |= headline(found)
+    RESULTS.mkdir(exist_ok=True)
+    with (RESULTS / "history.jsonl").open("a") as history:
+        history.write(json.dumps(found) + "\n")
+    if not given.json:
+        for line in table(found):
+            print(line, file=sys.stderr)
+    print(json.dumps(found))
+
+
+def headline(found: dict[str, Any]) -> dict[str, Any]:
+    """Return the few figures that are watched from run to run."""
+    short: dict[str, Any] = {}
+    if "ingest" in found:
+        short["ingest_ratio"] = found["ingest"]["readings_per_s"]["ratio"]
+        short["ingest_cpu_us_per_reading"] = found["ingest"]["ingest_cpu_us_per_reading"]
+        short["bytes_per_reading"] = found["ingest"]["bytes_per_reading"]
+    if "modbus" in found:
+        shape = found["modbus"]["500x16"]
+        short["modbus_us_per_poll"] = shape["us_per_poll"]["gateway"]
+        short["modbus_to_bare"] = shape["to_bare"]["ratio"]
+        short["modbus_to_pymodbus"] = shape["to_pymodbus"]["ratio"]
+    return short
+
+
+def table(found: dict[str, Any], indent: str = "") -> list[str]:
+    """Return the figures as lines of a table, nested names indented."""
+    lines = []
+    for name, value in found.items():
+        if isinstance(value, dict):
+            lines.append(f"{indent}{name}")
+            lines += table(value, indent + "  ")
+        elif isinstance(value, float):
+            lines.append(f"{indent}{name:<34} {value:,.3f}")
+        else:
+            lines.append(f"{indent}{name:<34} {value}")
+    return lines
+
+
+if __name__ == "__main__":
+    main()

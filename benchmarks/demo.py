@@ -1,0 +1,123 @@
+"""The demo as users start it: memory and CPU of every process, and how long a value takes from device to API.
+
+Latency is the age of the newest reading in the API's answer at the instant of the answer, less the time until the
+next poll: it is taken as the gateway's receive time against the moment at which the API first shows that reading.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import psutil
+import psycopg
+
+from deploy.child import Command, running
+from deploy.web import fetch
+from simulators.modbus.ports import free_ports
+
+SETTLE_S = 20.0
+WATCHED_DEVICES = 10
+
+
+def measure(seconds: int) -> dict[str, Any]:
+    """Return cores and MB by process, latency quantiles in ms, and bytes per reading on disk."""
+    with tempfile.TemporaryDirectory(prefix="muster-bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        data, (port,) = folder / "data", free_ports(1)
+        argv = [sys.executable, "-c", "from deploy.cli import main; main()", "demo", "--port", str(port)]
+        command = Command("demo", [*argv, "--data-dir", str(data)], folder / "demo.log", grace_s=60)
+        with running(command):
+            begin = time.monotonic()
+            url = f"http://127.0.0.1:{port}/api/v1"
+            while _rehearsal(url) < 520:
+                if time.monotonic() - begin > 180:
+                    raise RuntimeError((folder / "demo.log").read_text("utf-8", "replace")[-2000:])
+                time.sleep(0.5)
+            started_s = time.monotonic() - begin
+            time.sleep(SETTLE_S)
+            state = json.loads((data / "run" / "state.json").read_text("utf-8"))
+            processes = {name: psutil.Process(one["pid"]) for name, one in state["processes"].items()}
+            before = {name: _cpu_s(process) for name, process in processes.items()}
+            since = time.monotonic()
+            latency = _latencies(url, seconds)
+            took = time.monotonic() - since
+            cores = {name: (_cpu_s(process) - before[name]) / took for name, process in processes.items()}
+            memory = {name: _memory_mb(process) for name, process in processes.items()}
+            owner = json.loads((data / "run" / "connections.json").read_text("utf-8"))["owner"]
+            with psycopg.connect(owner) as session:
+                row = session.execute(
+                    "select (select sum(pg_total_relation_size(relid)) from pg_partition_tree('scan')"
+                    " where isleaf)::float8 / (select sum(array_length(value, 1)) from scan)"
+                ).fetchone()
+            assert row is not None
+    own = [name for name in cores if name != "simulators"]
+    return {
+        "seconds_to_520": started_s,
+        "cores": cores,
+        "cores_without_simulators": sum(cores[name] for name in own),
+        "memory_mb": memory,
+        "memory_mb_without_simulators": sum(memory[name] for name in own),
+        "latency_ms": latency,
+        "bytes_per_reading": float(row[0]),
+    }
+
+
+def _rehearsal(url: str) -> int:
+    return int((fetch(f"{url}/counts/devices") or {}).get("rehearsal", {}).get("connected", 0))
+
+
+def _family(process: psutil.Process) -> list[psutil.Process]:
+    return [process, *process.children(recursive=True)]
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    total = 0.0
+    for one in _family(process):
+        times = one.cpu_times()
+        total += times.user + times.system
+    own = process.cpu_times()
+    return total + own.children_user + own.children_system
+
+
+def _memory_mb(process: psutil.Process) -> float:
+    """Return the proportional share of memory: pages that several processes share are counted once in all."""
+    return sum(one.memory_full_info().pss for one in _family(process)) / 1e6
+
+
+def _latencies(url: str, seconds: int) -> dict[str, float]:
+    """Watch some devices and note how long after its receive time each new reading is first shown."""
+    page = fetch(f"{url}/devices?limit={WATCHED_DEVICES}") or {}
+    devices = [item["id"] for item in page["items"]]
+    shown: dict[int, str] = {}
+    latencies: list[float] = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for device in devices:
+            latest = fetch(f"{url}/devices/{device}/latest") or {}
+            received = max(
+                (tag["received"] for tag in latest.get("tags", []) if tag.get("received")), default=None
+            )
+            if received is None or shown.get(device) == received:
+                continue
+            if device in shown:
+                latencies.append(1000 * (time.time() - _seconds(received)))
+            shown[device] = received
+        time.sleep(0.01)
+    latencies.sort()
+    if not latencies:
+        raise RuntimeError("the API showed no new reading")
+    return {
+        "p50": median(latencies),
+        "p99": latencies[min(len(latencies) - 1, len(latencies) * 99 // 100)],
+        "n": len(latencies),
+    }
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()

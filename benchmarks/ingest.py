@@ -1,0 +1,162 @@
+"""Readings a second from the stream to committed, against raw binary COPY of the same scans into the same table.
+
+The stream is filled beforehand with signed batches; one ingest worker stores them with everything that belongs to
+it (signature, positions, watch, presence). The limit is one connection that copies the same bytes, in the same
+portions, into a table with the same columns and index, and does nothing else. Both run in turn, on the same server.
+"""
+
+import asyncio
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import psutil
+import psycopg
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from benchmarks.samples import Pairs
+from benchmarks.servers import Servers, servers
+from benchmarks.traffic import Message, batches
+from bus import connection, subjects
+from deploy.child import Command, running
+from ingest.copying import HEADER, TRAILER, scan_rows
+from ingest.settings import Settings
+from muster.clock import SECOND_US
+from muster.scans import Scans
+
+DEVICES, TAGS = 4000, 10
+
+
+def measure(repeats: int, seconds: int) -> dict[str, Any]:
+    """Return readings a second of both, their ratio, ingest's own CPU per reading, and bytes per reading on disk."""
+    pairs, cpu = Pairs(), []
+    size = 0.0
+    for _ in range(repeats):
+        with servers() as around:
+            key = Ed25519PrivateKey.generate()
+            start_us = (time.time_ns() // 1000 // SECOND_US - seconds) * SECOND_US
+            messages = list(
+                batches(
+                    key,
+                    gateway=1,
+                    devices=list(range(1, DEVICES + 1)),
+                    tags=TAGS,
+                    start_us=start_us,
+                    seconds=seconds,
+                )
+            )
+            _register(around, key)
+            limit = _copy(around, messages, seconds)
+            asyncio.run(_publish(around, messages))
+            ours, cpu_us = _ingest(around, len(messages))
+            cpu.append(cpu_us)
+            pairs.add(ours, limit)
+            size = _bytes_per_reading(around)
+    return {
+        "readings_per_s": pairs.summary(),
+        "ingest_cpu_us_per_reading": float(np.median(cpu)),
+        "bytes_per_reading": size,
+    }
+
+
+def _register(around: Servers, key: Ed25519PrivateKey) -> None:
+    public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    with psycopg.connect(around.owner) as session:
+        session.execute("insert into enterprise (code, name) values ('bench', 'bench')")
+        session.execute("insert into gateway (code, name) values ('bench', 'bench')")
+        session.execute("insert into gateway_key (gateway, public_key) values (1, %s)", (public,))
+        session.execute(
+            "insert into device (enterprise, gateway, code, name, device_class, protocol)"
+            " select 1, 1, 'B-' || n, 'bench ' || n, 'other', 'modbus' from generate_series(1, %s) n",
+            (DEVICES,),
+        )
+        session.execute(
+            "insert into tag (device, position, enterprise, name, type, address)"
+            " select d, p, 1, 't' || p, 'float32', '{}' from generate_series(1, %s) d, generate_series(1, %s) p",
+            (DEVICES, TAGS),
+        )
+
+
+def _copy(around: Servers, messages: list[Message], seconds: int) -> float:
+    """Return readings a second of bare COPY, one transaction a second of data, as ingest groups it."""
+    portions = []
+    for second in range(seconds):
+        of = [message.scans for message in messages[second * subjects.PARTITIONS :][: subjects.PARTITIONS]]
+        scans = Scans.concatenate(of)
+        rows = scan_rows(scans, np.full(len(scans), 1, np.int64))
+        portions.append(b"".join([HEADER, *rows, TRAILER]))
+    with psycopg.connect(around.owner) as session:
+        session.execute(
+            "create table bare (device integer not null, time timestamptz not null,"
+            " received timestamptz not null, value float8[] not null, quality smallint[], batch bigint not null)"
+        )
+        session.execute("create index on bare (device, time desc)")
+        session.commit()
+        begin = time.monotonic()
+        for portion in portions:
+            with session.cursor() as cursor, cursor.copy("copy bare from stdin (format binary)") as copy:
+                copy.write(portion)
+            session.commit()
+        took = time.monotonic() - begin
+        session.execute("drop table bare")
+    return seconds * DEVICES * TAGS / took
+
+
+async def _publish(around: Servers, messages: list[Message]) -> None:
+    client = await connection.connect(around.bus["launcher"], "bench")
+    jetstream = client.jetstream()
+    for message in messages:
+        await jetstream.publish(message.subject, message.body, headers=message.headers)
+    await client.close()
+
+
+def _ingest(around: Servers, count: int) -> tuple[float, float]:
+    """Return readings a second between the first and the last commit, and the worker's CPU µs per reading."""
+    settings = Settings(
+        worker="bench",
+        database=around.ingest,
+        bus=around.bus["ingest"],
+        stream_limit_bytes=4 * 2**30,
+    )
+    file = around.folder / "ingest.json"
+    file.write_text(settings.model_dump_json(), "utf-8")
+    argv = [sys.executable, "-m", "deploy.process", "ingest", "--settings", str(file)]
+    with (
+        running(Command("ingest", argv, around.folder / "ingest.log")) as process,
+        psycopg.connect(around.owner, autocommit=True) as session,
+    ):
+        watched = psutil.Process(process.pid)
+        before = watched.cpu_times()
+        started = time.monotonic()
+        while session.execute("select count(*) from batch").fetchone() == (0,):
+            before = watched.cpu_times()
+            _give_up_after(started, 120)
+            time.sleep(0.01)
+        while session.execute("select count(*) from batch").fetchone() != (count,):
+            _give_up_after(started, 600)
+            time.sleep(0.05)
+        after = watched.cpu_times()
+        row = session.execute(
+            "select sum(readings) filter (where recorded_at > first), extract(epoch from max(recorded_at) - first),"
+            " sum(readings) from batch, (select min(recorded_at) as first from batch) begun group by first"
+        ).fetchone()
+    assert row is not None
+    used = after.user + after.system - before.user - before.system
+    return float(row[0]) / float(row[1]), 1e6 * used / float(row[2])
+
+
+def _give_up_after(started: float, seconds: float) -> None:
+    if time.monotonic() - started > seconds:
+        raise RuntimeError("ingest does not get on; its log says why")
+
+
+def _bytes_per_reading(around: Servers) -> float:
+    with psycopg.connect(around.owner, autocommit=True) as session:
+        row = session.execute(
+            "select (select sum(pg_total_relation_size(relid)) from pg_partition_tree('scan') where isleaf)::float8"
+            " / (select sum(array_length(value, 1)) from scan)"
+        ).fetchone()
+    assert row is not None
+    return float(row[0])
