@@ -6,6 +6,7 @@ anything fails, what is in memory is thrown away and begun anew from the databas
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import psycopg
@@ -40,7 +41,7 @@ PURGE_EVERY_S = 30.0
 
 @dataclass(slots=True)
 class Partition:
-    """Stores one partition for as long as it is told to. `run` is its life."""
+    """Stores one partition for as long as it is told to. `run` is its life; `reading` while all is well."""
 
     number: int
     dsn: str
@@ -49,9 +50,10 @@ class Partition:
     registry: Registry
     clock: Clock
     limit_bytes: int
-    held: bool = False
+    reading: bool = False
     _intake: Intake = field(init=False)
     _anew: bool = True
+    _ending: Callable[[], None] | None = None
     _observers: dict[int, Observer] = field(default_factory=dict)
     _condemned: dict[int, str] = field(default_factory=dict)
     _careful_until: int = 0
@@ -60,6 +62,11 @@ class Partition:
 
     def __post_init__(self) -> None:
         self._intake = Intake(self.registry, self.number)
+
+    def leave(self) -> None:
+        """Wake whoever waits for messages, so that a stop that was set is seen at once."""
+        if self._ending is not None:
+            self._ending()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Take the partition over whenever it is free, and store it, until `stop`.
@@ -76,7 +83,7 @@ class Partition:
             except Unavailable as error:
                 log.warning("partition-interrupted", partition=self.number, reason=str(error))
             finally:
-                self.held = False
+                self.reading = False
                 metrics.owned.labels(self.number).set(0)
             await _wait(stop, RETRY_S * random.uniform(0.5, 1.5))
 
@@ -86,7 +93,6 @@ class Partition:
             position = await place.take_over(connection, self.number, self.worker, stop)
             if position is None:
                 return
-            self.held = True
             metrics.owned.labels(self.number).set(1)
             log.info(
                 "partition-taken", partition=self.number, sequence=position.sequence, fence=position.fence
@@ -101,10 +107,13 @@ class Partition:
                         )
                         self._anew = False
                     async with Reader(self.client, self.number, position.sequence, self.clock) as reader:
+                        self.reading = True
+                        self._ending = reader.end
                         await self._read(connection, position, reader, stop)
                 except Fenced:
                     raise
                 except Unavailable as error:
+                    self.reading = False
                     log.warning("stream-interrupted", partition=self.number, reason=str(error))
                     await connection.execute("select 1")
                     await _wait(stop, RETRY_S * random.uniform(0.5, 1.5))

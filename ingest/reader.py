@@ -56,6 +56,7 @@ class Reader:
         self._wanted = 0
         self._count = 0
         self._failed = ""
+        self._over = False
         self._heard_at = 0.0
         self._reconnects = 0
         self._ready = asyncio.Event()
@@ -100,6 +101,11 @@ class Reader:
         except (NatsError, TimeoutError, NotFoundError) as problem:
             log.debug("consumer-left-behind", error=str(problem))
 
+    def end(self) -> None:
+        """Let whoever waits for a group wait no longer."""
+        self._over = True
+        self._ready.set()
+
     async def group(self, wait_s: float = 1.0, most: int = PULL_MESSAGES) -> list[Message]:
         """Return the next messages for one transaction, at most `most`; none when none came within `wait_s`.
 
@@ -128,7 +134,7 @@ class Reader:
     async def _until(self, wait_s: float, is_enough: Callable[[], bool]) -> None:
         try:
             async with asyncio.timeout(wait_s):
-                while not is_enough() and not self._failed:
+                while not (is_enough() or self._failed or self._over):
                     self._ready.clear()
                     await self._ready.wait()
         except TimeoutError:

@@ -48,8 +48,7 @@ class Worker:
         self._client = client
         self._clock = clock
         self._registry = Registry(Definition(), clock)
-        self._tasks: dict[int, tuple[asyncio.Event, asyncio.Task[None]]] = {}
-        self._partitions: dict[int, Partition] = {}
+        self._tasks: dict[int, tuple[asyncio.Event, Partition, asyncio.Task[None]]] = {}
         self._connected = False
 
     def health(self) -> str | None:
@@ -58,8 +57,8 @@ class Worker:
             return "the database is away"
         if not self._client.is_connected:
             return "the bus is away"
-        waiting = [str(number) for number, partition in self._partitions.items() if not partition.held]
-        return f"partitions {', '.join(waiting)} are not held yet" if waiting else None
+        waiting = [str(number) for number, (_, partition, _) in self._tasks.items() if not partition.reading]
+        return f"partitions {', '.join(waiting)} are not read yet" if waiting else None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; then finish what is begun.
@@ -89,13 +88,13 @@ class Worker:
             connection.add_notify_handler(self._heard)
             await connection.execute("listen device")
             await self._registry.load(connection)
-            self._connected = True
             while not stop.is_set():
                 given = {"space": WORKER_LOCK}
                 rows = await (await connection.execute(QUERIES["workers"], given)).fetchall()
                 living = [row[0] for row in rows]
                 metrics.workers.set(len(living))
                 await self._assign(share(living, mine, subjects.PARTITIONS), group)
+                self._connected = True
                 if self._registry.stale:
                     await self._registry.refresh(connection)
                 await _wait(stop, LOOK_EVERY_S)
@@ -115,12 +114,11 @@ class Worker:
     async def _assign(self, wanted: set[int], group: asyncio.TaskGroup) -> None:
         """Begin the partitions that are this worker's and let go of the others, in good order."""
         left = [self._tasks.pop(number) for number in sorted(set(self._tasks) - wanted)]
-        for leave, _ in left:
+        for leave, partition, _ in left:
             leave.set()
-        for _, task in left:
+            partition.leave()
+        for *_, task in left:
             await asyncio.wait([task])
-        for number in sorted(set(self._partitions) - wanted):
-            del self._partitions[number]
         for number in sorted(wanted - set(self._tasks)):
             leave = asyncio.Event()
             partition = Partition(
@@ -132,9 +130,8 @@ class Worker:
                 self._clock,
                 self._settings.stream_limit_bytes,
             )
-            self._partitions[number] = partition
             task = group.create_task(partition.run(leave), name=f"partition {number}")
-            self._tasks[number] = (leave, task)
+            self._tasks[number] = (leave, partition, task)
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

@@ -10,7 +10,7 @@ from muster.errors import Rejected, RequestError
 from muster.events import Event
 from tests.conftest import Bus, Database
 from tests.integration.ingest.pretend import SECOND, Gateway, Installation, now_us, rows, scans_of
-from tests.integration.ingest.test_storing import stored, worker
+from tests.integration.ingest.working import stored, worker
 
 
 async def test_a_replayed_batch_is_stored_once_and_corrects_the_history(

@@ -1,8 +1,7 @@
 """What a gateway sent is in the database, bit for bit, once, with its watch, presence, gaps and sessions."""
 
-import asyncio
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import numpy as np
 import psycopg
@@ -10,13 +9,12 @@ import pytest
 from nats.aio.client import Client
 
 from bus import subjects
-from ingest.settings import Settings
-from ingest.worker import Worker
-from muster.clock import SystemClock, to_datetime
+from muster.clock import to_datetime
 from muster.events import Event, TextReading
 from muster.scans import NULL, How, ScanBuilder
 from tests.conftest import Bus, Database
 from tests.integration.ingest.pretend import SECOND, Gateway, Installation, now_us, rows, scans_of
+from tests.integration.ingest.working import stored, worker
 
 
 @pytest.fixture
@@ -29,40 +27,6 @@ async def working(database: Database, nats: Bus, bus: Client) -> AsyncIterator[N
     """One worker, stopped in good order at the end."""
     async with worker(database, nats, bus):
         yield
-
-
-def worker(database: Database, nats: Bus, bus: Client, name: str = "w") -> "Running":
-    settings = Settings(worker=name, database=database.ingest, bus=nats.settings(), stream_limit_bytes=2**28)
-    return Running(Worker(settings, bus, SystemClock()))
-
-
-class Running:
-    """A worker at work for the length of a block."""
-
-    def __init__(self, made: Worker) -> None:
-        self.worker, self.stop = made, asyncio.Event()
-
-    async def __aenter__(self) -> Worker:
-        self.task = asyncio.create_task(self.worker.run(self.stop))
-        await until(lambda: self.worker.health() is None or self.task.done())
-        return self.worker
-
-    async def __aexit__(self, *_: object) -> None:
-        self.stop.set()
-        await self.task
-
-
-async def until(is_so: Callable[[], bool], wait_s: float = 20.0) -> None:
-    """Wait until something is so."""
-    async with asyncio.timeout(wait_s):
-        while not is_so():
-            await asyncio.sleep(0.05)
-
-
-async def stored(database: Database, sequence: int, partition: int = 0) -> None:
-    """Wait until a partition is stored up to a stream sequence."""
-    query = "select coalesce(max(sequence), 0) from stream_position where partition = %s"
-    await until(lambda: rows(database.owner, query, partition)[0][0] >= sequence)
 
 
 async def test_values_are_stored_bit_for_bit(

@@ -1,0 +1,53 @@
+"""Workers at work for the length of a block, and waiting for what they store."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from nats.aio.client import Client
+
+from ingest.settings import Settings
+from ingest.worker import Worker
+from muster.clock import SystemClock
+from tests.conftest import Bus, Database
+from tests.integration.ingest.pretend import rows
+
+
+def worker(database: Database, nats: Bus, bus: Client, name: str = "w") -> "Running":
+    settings = Settings(worker=name, database=database.ingest, bus=nats.settings(), stream_limit_bytes=2**28)
+    return Running(Worker(settings, bus, SystemClock()))
+
+
+class Running:
+    """A worker at work for the length of a block."""
+
+    def __init__(self, made: Worker) -> None:
+        self.worker, self.stop = made, asyncio.Event()
+
+    async def __aenter__(self) -> Worker:
+        self.task = asyncio.create_task(self.worker.run(self.stop))
+        await until(lambda: self.worker.health() is None or self.task.done())
+        return self.worker
+
+    async def __aexit__(self, *_: object) -> None:
+        self.stop.set()
+        await self.task
+
+    async def die(self) -> None:
+        """End without an orderly stop, as far as a task can."""
+        self.task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.task
+
+
+async def until(is_so: Callable[[], bool], wait_s: float = 20.0) -> None:
+    """Wait until something is so."""
+    async with asyncio.timeout(wait_s):
+        while not is_so():
+            await asyncio.sleep(0.05)
+
+
+async def stored(database: Database, sequence: int, partition: int = 0) -> None:
+    """Wait until a partition is stored up to a stream sequence."""
+    query = "select coalesce(max(sequence), 0) from stream_position where partition = %s"
+    await until(lambda: rows(database.owner, query, partition)[0][0] >= sequence)
