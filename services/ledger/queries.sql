@@ -192,6 +192,18 @@ where device.id = any(%(devices)s) and tag.device = device.id
   and (tag.retired_at, tag.label, tag.scale, tag."offset", tag.writable, tag.low, tag.high)
       is distinct from (null, w.label, w.scale, w."offset", w.writable, w.low, w.high)
 
+-- name: first_tags
+-- The tags of new devices: nothing to look for in what they had, so the statement is as fast with a million tags.
+insert into tag (device, position, enterprise, name, label, type, address, unit, scale, "offset", writable, low, high)
+select device.id, w.position, device.enterprise, w.name, w.label, w.type, w.address, w.unit, w.scale, w."offset",
+       w.writable, w.low, w.high
+from device join device_model m on m.id = device.device_model
+cross join lateral rows from (jsonb_to_recordset(m.tags) as (
+    name text, label text, type text, address jsonb, unit text, scale double precision,
+    "offset" double precision, writable boolean, low double precision, high double precision))
+    with ordinality as w(name, label, type, address, unit, scale, "offset", writable, low, high, position)
+where device.id = any(%(devices)s)
+
 -- name: add_tags
 -- A new meaning gets the position after all that the device ever had.
 insert into tag (device, position, enterprise, name, label, type, address, unit, scale, "offset", writable, low, high)

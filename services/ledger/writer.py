@@ -99,7 +99,7 @@ async def _write(connection: AsyncConnection[Any], writes: Writes) -> None:
         for name in ("retire_tags", "keep_tags", "add_tags"):
             await connection.execute(QUERIES[name], {"devices": devices})
     for devices in _chunks(numbers):
-        await connection.execute(QUERIES["add_tags"], {"devices": devices})
+        await connection.execute(QUERIES["first_tags"], {"devices": devices})
 
 
 async def _write_devices(connection: AsyncConnection[Any], writes: Writes) -> list[int]:

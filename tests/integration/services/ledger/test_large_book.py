@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
 from openpyxl import Workbook
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
@@ -57,8 +58,8 @@ def row(number: int) -> list[Any]:
     ]
 
 
-def table() -> list[list[Any]]:
-    return [HEADINGS, *(row(number) for number in range(2, ROWS + 2))]
+def table(many: int) -> list[list[Any]]:
+    return [HEADINGS, *(row(number) for number in range(2, many + 2))]
 
 
 def as_csv(rows: list[list[Any]]) -> bytes:
@@ -90,42 +91,61 @@ async def count(connection: Connection, table: str) -> int:
     return int(found[0])
 
 
-async def test_three_mistakes_among_a_hundred_thousand_rows_are_named_and_nothing_is_written(
-    api: Connection, owner: Connection, protocols: Protocols
-) -> None:
-    await put(api, protocols, MODEL, "model.yaml")
-    rows = table()
+def mistaken() -> list[list[Any]]:
+    rows = table(ROWS)
     rows[17_000][6] = "五百"
     rows[50_000][4] = "pomp"
     rows[99_999][1] = "P-000002"
-    data = as_xlsx(rows)
-    del rows
+    return rows
+
+
+async def the_mistakes_are_named(
+    api: Connection, owner: Connection, protocols: Protocols, data: bytes, name: str, sheet: str
+) -> None:
+    await put(api, protocols, MODEL, "model.yaml")
     began = time.monotonic()
-    report = await put(api, protocols, data, "devices.xlsx")
+    report = await put(api, protocols, data, name)
     assert time.monotonic() - began < WITHIN_S
     assert [(problem.key, problem.sheet, problem.row, problem.column) for problem in report.errors] == [
-        ("book.protocol-refuses", "设备", 17_001, "G"),
-        ("book.unknown-model", "设备", 50_001, "E"),
-        ("book.duplicate", "设备", 100_000, "B"),
+        ("book.protocol-refuses", sheet, 17_001, "G"),
+        ("book.unknown-model", sheet, 50_001, "E"),
+        ("book.duplicate", sheet, 100_000, "B"),
     ]
     assert report.error_count == 3
     assert await count(owner, "device") == 0
 
 
-async def test_a_hundred_thousand_good_rows_are_written_and_again_change_nothing(
+async def test_three_mistakes_among_a_hundred_thousand_rows_are_named_and_nothing_is_written(
     api: Connection, owner: Connection, protocols: Protocols
 ) -> None:
+    data = as_csv(mistaken())
+    await the_mistakes_are_named(api, owner, protocols, data, "devices.csv", "devices.csv")
+
+
+@pytest.mark.long
+async def test_three_mistakes_in_a_workbook_of_a_hundred_thousand_rows_are_named(
+    api: Connection, owner: Connection, protocols: Protocols
+) -> None:
+    data = as_xlsx(mistaken())
+    await the_mistakes_are_named(api, owner, protocols, data, "devices.xlsx", "设备")
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("many", [5_000, pytest.param(ROWS, marks=pytest.mark.long)])
+async def test_good_rows_are_written_in_bulk_and_again_change_nothing(
+    api: Connection, owner: Connection, protocols: Protocols, many: int
+) -> None:
     await put(api, protocols, MODEL, "model.yaml")
-    data = as_csv(table())
+    data = as_csv(table(many))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.monotonic()
     report = await put(api, protocols, data, "devices.csv")
     assert report.applied
     assert time.monotonic() - began < WITHIN_S
-    assert await count(owner, "device") == ROWS
-    assert await count(owner, "tag") == 2 * ROWS
-    assert await count(owner, "device_history") == ROWS
+    assert await count(owner, "device") == many
+    assert await count(owner, "tag") == 2 * many
+    assert await count(owner, "device_history") == many
     again = await put(api, protocols, data, "devices.csv")
-    assert again.counts["devices"].unchanged == ROWS
+    assert again.counts["devices"].unchanged == many
     grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown_kib < 1_500_000
