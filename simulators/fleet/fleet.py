@@ -16,6 +16,7 @@ from simulators.modbus.identity import BLOCK_LENGTH, BLOCK_REGISTER, Identity
 from simulators.modbus.server import Endpoint, Place
 from simulators.modbus.units import Image, ImageUnit, Unit
 
+_WARM_UP_STEP_S = 60.0
 _LOCAL_OFFSET_H = 8.0  # the machines' local time is UTC+8
 
 
@@ -39,9 +40,9 @@ class Fleet:
         self._stepped_at = clock.monotonic()
         hour = self._hour()
         for group in self._groups.values():
-            group.warm_up(Moment(20.0, hour))
+            group.warm_up(Moment(_WARM_UP_STEP_S, hour))
         if self._meters is not None:
-            self._meters.warm_up(Moment(20.0, hour, self._feeder_kw()))
+            self._meters.warm_up(Moment(_WARM_UP_STEP_S, hour, self._feeder_kw()))
         self.step(1.0)
 
     async def open(self) -> None:

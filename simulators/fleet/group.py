@@ -7,7 +7,7 @@ from simulators.machines.physics import Moment
 from simulators.machines.points import Kind, Point, Values, from_registers, to_registers
 from simulators.modbus.units import Image, Table
 
-_WARM_UP_STEPS = 240
+_WARM_UP_STEPS = 80
 
 
 class Group:
