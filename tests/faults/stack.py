@@ -69,6 +69,12 @@ class Stack:
         )
         return int(row[0])
 
+    def retire_all(self) -> None:
+        """Retire every device, so that polling ends."""
+        ways = json.loads((self.root / "data" / "run" / "connections.json").read_text("utf-8"))
+        with psycopg.connect(ways["owner"]) as session:
+            session.execute("update device set retired_at = now()")
+
     def stored(self) -> list[Answer]:
         """Return every counted answer in the database, in the order of time per device."""
         rows = self.query(
