@@ -148,6 +148,7 @@ async def retire_device(
     """
     async with connection.transaction():
         await enter(connection, scope)
+        await connection.execute(QUERIES["lock"])
         cursor = await connection.execute(QUERIES["retire_device"], {"enterprise": enterprise, "code": code})
         if cursor.rowcount == 0:
             raise _absent(enterprise, code)
