@@ -6,7 +6,6 @@ line: polls, and the CPU seconds (user and system) of this process between the f
 
 import asyncio
 import json
-import resource
 import struct
 import sys
 from typing import cast
@@ -14,13 +13,9 @@ from typing import cast
 from pymodbus.client import AsyncModbusTcpClient
 
 from benchmarks.modbus_server import host
+from benchmarks.samples import own_cpu_s
 
 SLOTS = 20
-
-
-def cpu_s() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
 
 
 class Poller(asyncio.BufferedProtocol):
@@ -56,13 +51,13 @@ async def bare(devices: int, registers: int, port: int, seconds: int) -> tuple[i
         for number in range(devices)
     ]
     begin = loop.time() + 0.1
-    before = cpu_s()
+    before = own_cpu_s()
     for slot in range(seconds * SLOTS):
         await asyncio.sleep(begin + slot / SLOTS - loop.time())
         for poller in pollers[slot % SLOTS :: SLOTS]:
             poller.poll()
     await asyncio.sleep(0.2)
-    return sum(poller.answers for poller in pollers), cpu_s() - before
+    return sum(poller.answers for poller in pollers), own_cpu_s() - before
 
 
 async def library(devices: int, registers: int, port: int, seconds: int) -> tuple[int, float]:
@@ -78,11 +73,11 @@ async def library(devices: int, registers: int, port: int, seconds: int) -> tupl
         answers += not reply.isError()
 
     begin = loop.time() + 0.1
-    before = cpu_s()
+    before = own_cpu_s()
     for slot in range(seconds * SLOTS):
         await asyncio.sleep(max(0.0, begin + slot / SLOTS - loop.time()))
         await asyncio.gather(*(poll(client) for client in clients[slot % SLOTS :: SLOTS]))
-    used = cpu_s() - before
+    used = own_cpu_s() - before
     for client in clients:
         client.close()
     return answers, used

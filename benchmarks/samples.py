@@ -6,7 +6,6 @@ repeated, and the median of the pairs' ratios is quoted.
 
 import resource
 import statistics
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
@@ -44,11 +43,3 @@ def own_cpu_s() -> float:
     """Return this process's CPU time so far, user and system, in seconds."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
-
-
-def repeat(times: int, pair: Callable[[], tuple[float, float]]) -> Pairs:
-    """Measure `pair` (ours, limit) the given number of times."""
-    pairs = Pairs()
-    for _ in range(times):
-        pairs.add(*pair())
-    return pairs

@@ -24,6 +24,11 @@ _SILENCES = 3
 """After this many timeouts in a row, over all devices of a line, the connection is taken for half-open."""
 
 
+_VIOLATIONS = 3
+"""After this many in a row with nothing right between them, a line that is out of step is made anew. One liar among
+several units does not cost its neighbours their session: replies are numbered, so theirs are found again."""
+
+
 class Job(Protocol):
     """Something to ask on a line, in one or several requests."""
 
@@ -67,6 +72,7 @@ class Line:
         self._request: Request | None = None
         self._deadline = 0.0
         self._silences = 0
+        self._violations = 0
         self._ended = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
@@ -95,7 +101,7 @@ class Line:
                     await asyncio.sleep(backoff_s * random.uniform(0.5, 1.5))
                     backoff_s = min(2 * backoff_s, self.backoff_max_s)
                     continue
-                self._silences = 0
+                self._silences = self._violations = 0
                 self._up()
                 self._go_on()
                 began = self._loop.time()
@@ -126,7 +132,7 @@ class Line:
     def answered(self, answer: memoryview) -> None:
         job = self._job
         if job is not None:
-            self._silences = 0
+            self._silences = self._violations = 0
             self._request = None
             job.answer(answer)
             self._go_on()
@@ -144,13 +150,16 @@ class Line:
         except Violation as violation:
             self.violated(violation)
             return
+        self._violations = 0
         self._go_on()
 
     def violated(self, violation: Violation) -> None:
         job, self._job, self._request = self._job, None, None
         if job is not None:
             job.fail(violation)
-        if violation.out_of_step or self.settings.transport in ("rtu_over_tcp",):
+        self._violations += 1
+        unnumbered = self.settings.transport == "rtu_over_tcp"
+        if unnumbered or (violation.out_of_step and self._violations >= _VIOLATIONS):
             self._disconnect(violation.reason)
         else:
             self._go_on()

@@ -94,6 +94,7 @@ class StreamLink(asyncio.BufferedProtocol):
             if self._filled:
                 self._bytes[: self._filled] = self._bytes[taken : taken + self._filled]
         if self._filled == _BUFFER and not self._closed:
+            self._filled = 0
             self._listener.violated(Violation("modbus.garbage", out_of_step=True))
 
     def _take(self) -> int:

@@ -150,7 +150,7 @@ class ModbusRoom:
             elif station.queued:
                 station.skip("modbus.slow")
             elif monotonic < station.not_before:
-                station.skip("modbus.timeout")
+                station.skip(station.waiting_for)
             else:
                 station.begin()
                 post.line.put(station)

@@ -112,10 +112,14 @@ class Station:
         self._count(error.reason)
         self._say_error(error.reason, dict(error.detail))
         self._miss(self._sent_us, error.reason)
-        if isinstance(error, Silence):
-            longest = self.understood.connection.backoff_max_s
-            self._backoff_s = min(2 * self._backoff_s or _FIRST_BACKOFF_S, longest)
-            self.not_before = self._clock.monotonic() + self._backoff_s
+        longest = self.understood.connection.backoff_max_s
+        self._backoff_s = min(2 * self._backoff_s or _FIRST_BACKOFF_S, longest)
+        self.not_before = self._clock.monotonic() + self._backoff_s
+
+    @property
+    def waiting_for(self) -> str:
+        """Why it is not polled while it waits out its backoff."""
+        return self._error or "modbus.timeout"
 
     def skip(self, reason: str) -> None:
         """Note a poll that was due and not even sent."""
