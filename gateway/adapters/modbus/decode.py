@@ -1,49 +1,39 @@
 """From registers to a scan: a decoder compiled once per device, run once per poll.
 
-All answers of one poll are laid into one byte `image`. `decode` gathers its bytes into native order with one numpy
-`take`, casts each group of equal types with one copy, scales everything with one multiplication, and lays the values
-in the order of the tags' positions with another `take`: a handful of numpy calls whatever the number of tags, and no
-Python object per value. Measured for 10 and 50 tags, against `struct.unpack_from` and `np.array` on its tuple: equal
-at 10 tags, 3 times cheaper at 50.
+All answers of one poll are laid into one byte `image`, each at its block's span. `decode` unpacks every value of one
+byte order with one compiled `struct` (unused bytes are padding of the format), puts them in the order of the tags'
+positions with one `itemgetter`, and makes one array of them, which is scaled as a whole. The other byte orders cost
+one pass more each: with the image's bytes swapped in pairs, big-endian reads "BADC" and little-endian "CDAB".
+
+Measured (CPython 3.11, µs for 10 / 50 / 120 float32): this 1.6 / 6 / 14; a numpy gather, cast and take, which was the
+first form, 10 / 11 / 12. Small devices are the many.
 
 float64 arithmetic is exactly `raw * scale + offset`; a tag without scale and offset keeps its bits. NaN means that the
 device has no value, infinity that it has none that can be represented. Integers beyond 2^53 and strings leave as text.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gateway.adapters.modbus.blocks import Block
 from gateway.adapters.modbus.config import BIT_TABLES, Place
+from gateway.adapters.modbus.layout import Cell, byte_of, compile_cells, swap
 from muster.quality import Quality
 from muster.scans import NULL
 
 EXACT = 2**53
 """The largest magnitude up to which float64 holds every integer."""
 
-_KINDS: dict[str, tuple[str, str]] = {
-    # type → group, native dtype of the raw value; groups are laid widest first, so that each is aligned
-    "int64": ("i8", "int64"),
-    "uint64": ("u8", "uint64"),
-    "float64": ("f8", "float64"),
-    "int32": ("i4", "int32"),
-    "uint32": ("u4", "uint32"),
-    "float32": ("f4", "float32"),
-    "bcd32": ("bcd4", "uint32"),
-    "int16": ("i2", "int16"),
-    "uint16": ("u2", "uint16"),
-    "bcd16": ("bcd2", "uint16"),
-    "bool": ("nonzero", "uint16"),
-    "bit": ("bit", "uint8"),
-}
-_ORDER = ("i8", "u8", "f8", "i4", "u4", "f4", "bcd4", "i2", "u2", "bcd2", "nonzero", "bit")
+_SAFE_SCALE, _SAFE_OFFSET = 1e30, 1e300
+"""Up to these no value but a float64 can leave the range of float64."""
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(NamedTuple):
     """One value that leaves as text."""
 
     position: int
@@ -51,8 +41,7 @@ class Text:
     quality: int
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(NamedTuple):
     """One poll's values: `value` (k,) float64 and `quality` (k,) int16 or None, from the lowest position on."""
 
     value: NDArray[np.float64]
@@ -60,236 +49,199 @@ class Decoded:
     texts: list[Text]
 
 
-@dataclass(slots=True)
-class _Group:
-    """Values of one raw type: `raw` and `cells` are views of the gathered bytes and of the stage."""
-
-    kind: str
-    begin: int
-    raw: NDArray[np.generic]
-    cells: NDArray[np.float64]
-    unscaled: NDArray[np.bool_]
-
-
 class Decoder:
-    """Decodes the answers to `blocks`. Not shared between devices: `image` and the stage are its own."""
+    """Decodes the answers to `blocks`. Not shared between devices: `image` is its own."""
 
     def __init__(self, blocks: Sequence[Block]) -> None:
         self.spans: list[tuple[int, int]] = []
         size = 0
         for block in blocks:
             self.spans.append((size, size + block.size))
-            size += block.size
-        self._bytes = np.zeros(size, np.uint8)
-        self.image = memoryview(self._bytes.data)
+            size += block.size + block.size % 2
+        self.image = bytearray(size)
         """Where the caller lays each block's answer, at its span."""
-        located = [
-            (place, block, index, span[0])
-            for index, (block, span) in enumerate(zip(blocks, self.spans, strict=True))
-            for place in block.places
-        ]
-        positions = [place.tag.position for place, *_ in located]
+        positions = [place.tag.position for block in blocks for place in block.places]
         self.first = min(positions)
         self._length = max(positions) - self.first + 1
-        self._texts = [(p, _bytes_of(p, b, at), i) for p, b, i, at in located if p.tag.type == "string"]
-        self._failing: list[list[tuple[int, int | None]]] = [[] for _ in blocks]
-        self._build([entry for entry in located if entry[0].tag.type != "string"])
-        for place, _, index in self._texts:
-            self._failing[index].append((place.tag.position - self.first, None))
+        self._cells = [
+            Cell(place, index, place.tag.position - self.first)
+            for index, block in enumerate(blocks)
+            for place in block.places
+        ]
+        self._strings = [cell for cell in self._cells if cell.place.tag.type == "string"]
+        numbers = [cell for cell in self._cells if cell.place.tag.type != "string"]
+        for cell in self._strings:
+            cell.raw = byte_of(cell, blocks, self.spans)
+        self._unpack = compile_cells(
+            self.image, numbers, [byte_of(cell, blocks, self.spans) for cell in numbers]
+        )
+        self._order_by_position(numbers)
+        self._specials = [s for cell in numbers if (s := _special(cell, blocks, self.spans)) is not None]
+        self._scale_by(numbers)
+        kinds = {cell.place.tag.type for cell in numbers}
+        self._real = bool(kinds & {"float32", "float64"})
+        self._wide = [
+            cell for cell in numbers if cell.place.tag.type in ("int64", "uint64") and _unscaled(cell.place)
+        ]
+        self._decimal = [cell for cell in numbers if cell.place.tag.type in ("bcd16", "bcd32")]
+        self._absent = [cell for cell in numbers if cell.sentinel is not None]
+        self._may_overflow = any(
+            abs(cell.place.tag.scale) > _SAFE_SCALE
+            or abs(cell.place.tag.offset) > _SAFE_OFFSET
+            or (cell.place.tag.type == "float64" and not _unscaled(cell.place))
+            for cell in numbers
+        )
+        self._sentinels = [(cell.raw, cell.sentinel) for cell in self._absent]
+        self._wide_raw = [cell.raw for cell in self._wide]
+        self._always = bool(self._decimal) or self._may_overflow
 
-    def _build(self, located: list[tuple[Place, Block, int, int]]) -> None:
-        """Lay out the gathered bytes, the stage and the order of the values."""
-        keyed = sorted(located, key=lambda entry: _ORDER.index(_group_of(entry[0])))
-        count = len(keyed)
-        self._stage = np.zeros(count + 1)
-        self._stage[count] = NULL
-        order = np.full(self._length, count, np.intp)
-        gather: list[int] = []
-        self._groups: list[_Group] = []
-        shifts: list[int] = []
-        starts: list[tuple[str, int, int]] = []
-        absent: list[tuple[int, int]] = []
-        for cell, (place, block, index, at) in enumerate(keyed):
-            kind = _group_of(place)
-            if not starts or starts[-1][0] != kind:
-                starts.append((kind, cell, len(gather)))
-            if kind == "bit":
-                byte, shift = _bit_of(place, block, at)
-                gather.append(byte)
-                shifts.append(shift)
-            else:
-                gather.extend(reversed(_bytes_of(place, block, at)))
-            order[place.tag.position - self.first] = cell
-            self._failing[index].append((place.tag.position - self.first, cell))
-            if place.address.absent is not None:
-                absent.append((cell, place.address.absent))
-        self._order = order
-        self._position_of = np.empty(count, np.intp)
-        self._position_of[order[order < count]] = np.flatnonzero(order < count)
-        self._gather = np.array(gather, np.intp)
-        self._gathered = np.zeros(len(gather), np.uint8)
-        self._shifts = np.array(shifts, np.uint8)
-        ends = [*starts[1:], ("", count, len(gather))]
-        for (kind, cell, byte), (_, cell_end, byte_end) in zip(starts, ends, strict=True):
-            dtype = "uint8" if kind == "bit" else next(d for k, d in _KINDS.values() if k == kind)
-            raw = self._gathered[byte:byte_end].view(dtype)
-            unscaled = np.array([p.tag.scale == 1 and p.tag.offset == 0 for p, *_ in keyed[cell:cell_end]])
-            self._groups.append(_Group(kind, cell, raw, self._stage[cell:cell_end], unscaled))
-        self._scale_by([entry[0] for entry in keyed])
-        self._expect_absent(absent)
-        self._may_be_unreal = (
-            any(g.kind in ("f4", "f8") for g in self._groups) or self._scaled
-        )  # scaling can overflow
+    def _order_by_position(self, cells: list[Cell]) -> None:
+        """Prepare the order of the values; positions without a number take any, and become NULL."""
+        order = [0] * self._length
+        holes = set(range(self._length))
+        for cell in cells:
+            order[cell.at] = cell.raw
+            holes.discard(cell.at)
+        self._holes = np.array(sorted(holes), np.intp) if holes else None
+        self._getter: Callable[[tuple[Any, ...]], tuple[Any, ...]] | None = None
+        if not cells:
+            self._getter = lambda raw: (NULL,) * self._length
+        elif len(order) == 1:
+            self._getter = lambda raw: (raw[order[0]],)
+        elif order != list(range(len(cells))):
+            self._getter = itemgetter(*order)
 
-    def _scale_by(self, places: Sequence[Place]) -> None:
-        scale = np.array([place.tag.scale for place in places])
+    def _scale_by(self, cells: list[Cell]) -> None:
+        scale = np.ones(self._length)
         # adding -0.0 changes no bit of any value, adding 0.0 would turn -0.0 into 0.0
-        offset = np.array([place.tag.offset or -0.0 for place in places])
+        offset = np.full(self._length, -0.0)
+        for cell in cells:
+            scale[cell.at] = cell.place.tag.scale
+            offset[cell.at] = cell.place.tag.offset or -0.0
         self._scale = scale if np.any(scale != 1) else None
         self._offset = offset if np.any(offset != 0) else None
-        self._scaled = self._scale is not None or self._offset is not None
-        self._values = self._stage[: len(places)]
-
-    def _expect_absent(self, absent: list[tuple[int, int]]) -> None:
-        self._absent: list[tuple[NDArray[np.unsignedinteger], NDArray[np.intp], NDArray[np.uint64], int]] = []
-        for group in self._groups:
-            mine = [(c - group.begin, v) for c, v in absent if 0 <= c - group.begin < len(group.cells)]
-            if mine:
-                raw = group.raw.view(f"uint{8 * group.raw.itemsize}")
-                cells = np.array([cell for cell, _ in mine], np.intp)
-                sentinels = np.array([value for _, value in mine], np.uint64)
-                self._absent.append((raw, cells, sentinels, group.begin))
 
     def decode(self, failed: Mapping[int, Quality] | None = None) -> Decoded:
         """Decode what lies in `image`; `failed` says of which blocks (by index) nothing came, and why."""
-        bad: list[tuple[NDArray[np.intp], Quality]] = []
-        texts: list[Text] = []
-        large: list[int] = []
-        np.take(self._bytes, self._gather, out=self._gathered, mode="clip")
-        for group in self._groups:
-            if group.kind in _PLAIN:
-                np.copyto(group.cells, group.raw, casting="unsafe")
-            else:
-                self._special(group, bad, large)
-        if self._scale is not None:
-            np.multiply(self._values, self._scale, out=self._values)
-        if self._offset is not None:
-            np.add(self._values, self._offset, out=self._values)
-        if self._may_be_unreal and not np.isfinite(self._values).all():
-            bad.append((np.flatnonzero(np.isnan(self._values)), Quality.NO_VALUE))
-            bad.append((np.flatnonzero(np.isinf(self._values)), Quality.OUT_OF_RANGE))
-        for raw, cells, sentinels, begin in self._absent:
-            hit = raw[cells] == sentinels
-            if hit.any():
-                bad.append((cells[hit] + begin, Quality.NO_VALUE))
-        quality = self._mark(bad, failed) if bad or failed else None
-        texts = self._exactly(large, quality) if large else []
-        if self._texts:
-            texts += self._strings(failed)
-        return Decoded(self._stage.take(self._order), quality, texts)
-
-    def _special(self, group: _Group, bad: list[tuple[NDArray[np.intp], Quality]], large: list[int]) -> None:
-        """Cast a group whose values need more than a copy."""
-        if group.kind == "bit":
-            np.copyto(group.cells, (group.raw >> self._shifts) & 1, casting="unsafe")  # type: ignore[operator]
-        elif group.kind == "nonzero":
-            np.copyto(group.cells, group.raw != 0)
-        elif group.kind in ("bcd2", "bcd4"):
-            value = np.zeros(len(group.raw))
-            wrong = np.zeros(len(group.raw), np.bool_)
-            for digit in range(2 * group.raw.itemsize):
-                nibble = (group.raw >> (4 * digit)) & 15  # type: ignore[operator]
-                value += nibble * 10.0**digit
-                wrong |= nibble > 9
-            np.copyto(group.cells, value)
-            if wrong.any():
-                bad.append((np.flatnonzero(wrong) + group.begin, Quality.UNDECODABLE))
+        raw = self._unpack()
+        values: Any = raw if self._getter is None else self._getter(raw)
+        if self._specials:
+            values = list(values)
+            for at, special in self._specials:
+                values[at] = special(values[at])
+        value = np.array(values, np.float64)
+        if failed or self._odd(raw):
+            quality, texts = self._judge(raw, value, failed or {})
         else:
-            np.copyto(group.cells, group.raw, casting="unsafe")
-            beyond = (np.abs(group.cells) >= EXACT) & group.unscaled
-            if beyond.any():
-                cells = np.flatnonzero(beyond).tolist()
-                large.extend(group.begin + cell for cell in cells if abs(int(group.raw[cell])) > EXACT)
+            quality, texts = None, []
+            self._engineer(value)
+        if self._strings:
+            texts += self._read_strings(failed or {})
+        if self._holes is not None:
+            value[self._holes] = NULL
+        return Decoded(value, quality, texts)
 
-    def _exactly(self, large: list[int], quality: NDArray[np.int16] | None) -> list[Text]:
-        """Take the unscaled integers at cells `large` out of the scan, digit by digit."""
-        texts = []
-        for group in self._groups:
-            for cell in large:
-                if group.kind in ("i8", "u8") and 0 <= cell - group.begin < len(group.cells):
-                    at = int(self._position_of[cell])
-                    if quality is None or quality[at] == Quality.GOOD:
-                        digits = str(int(group.raw[cell - group.begin]))
-                        texts.append(Text(self.first + at, digits, Quality.GOOD))
-                        self._values[cell] = NULL
-        return texts
+    def _odd(self, raw: tuple[Any, ...]) -> bool:
+        """Whether some value may be none; in doubt, yes."""
+        return (
+            self._always
+            or (self._real and not math.isfinite(sum(raw)))
+            or any(raw[index] == sentinel for index, sentinel in self._sentinels)
+            or any(not -EXACT <= raw[index] <= EXACT for index in self._wide_raw)
+        )
 
-    def _mark(
-        self, bad: list[tuple[NDArray[np.intp], Quality]], failed: Mapping[int, Quality] | None
-    ) -> NDArray[np.int16] | None:
+    def _engineer(self, value: NDArray[np.float64]) -> None:
+        """Turn raw values into engineering values, in place."""
+        if self._scale is not None:
+            np.multiply(value, self._scale, out=value)
+        if self._offset is not None:
+            np.add(value, self._offset, out=value)
+
+    def _judge(
+        self, raw: tuple[Any, ...], value: NDArray[np.float64], failed: Mapping[int, Quality]
+    ) -> tuple[NDArray[np.int16] | None, list[Text]]:
+        """Scale values of which some may be none, and say which are Good."""
+        with np.errstate(all="ignore"):
+            self._engineer(value)
         quality = np.zeros(self._length, np.int16)
-        for cells, word in bad:
-            self._values[cells] = NULL
-            quality[self._position_of[cells]] = word
-        for index, word in (failed or {}).items():
-            for at, cell in self._failing[index]:
-                quality[at] = word
-                if cell is not None:
-                    self._values[cell] = NULL
-        return quality if quality.any() else None
-
-    def _strings(self, failed: Mapping[int, Quality] | None) -> list[Text]:
+        quality[np.isnan(value)] = Quality.NO_VALUE
+        quality[np.isinf(value)] = Quality.OUT_OF_RANGE
+        for cell in self._decimal:
+            if _bcd(raw[cell.raw]) is None:
+                quality[cell.at] = Quality.UNDECODABLE
+        for cell in self._absent:
+            said, sentinel = raw[cell.raw], cell.sentinel
+            assert sentinel is not None
+            if said == sentinel and math.copysign(1, said) == math.copysign(1, sentinel):
+                quality[cell.at] = Quality.NO_VALUE
+        for cell in self._cells:
+            if cell.block in failed:
+                quality[cell.at] = failed[cell.block]
+        if self._holes is not None:
+            came = [cell.at for cell in self._strings if cell.block in failed]
+            kept = quality[came]
+            quality[self._holes] = Quality.GOOD  # no tag there, nothing to say of it
+            quality[came] = kept
+        value[quality != Quality.GOOD] = NULL
         texts = []
-        for place, at, index in self._texts:
-            if failed and index in failed:
+        for cell in self._wide:
+            if abs(raw[cell.raw]) > EXACT and quality[cell.at] == Quality.GOOD:
+                texts.append(Text(self.first + cell.at, str(raw[cell.raw]), Quality.GOOD))
+                value[cell.at] = NULL
+        return quality if quality.any() else None, texts
+
+    def _read_strings(self, failed: Mapping[int, Quality]) -> list[Text]:
+        texts = []
+        for cell in self._strings:
+            if cell.block in failed:
                 continue
-            raw = bytes(self._bytes[at])
-            position = place.tag.position
-            if place.address.absent is not None and not any(raw):
+            address, position = cell.place.address, cell.place.tag.position
+            begin = cell.raw
+            said = bytes(self.image[begin : begin + 2 * cell.place.width])
+            if address.byte_order == "little":
+                said = swap(said)
+            if address.absent is not None and not any(said):
                 texts.append(Text(position, "", Quality.NO_VALUE))
                 continue
             try:
-                said = raw.split(b"\0", 1)[0].decode(place.address.encoding).strip()
-                texts.append(Text(position, said, Quality.GOOD))
+                text = said.split(b"\0", 1)[0].decode(address.encoding).strip()
+                texts.append(Text(position, text, Quality.GOOD))
             except UnicodeDecodeError:
-                texts.append(Text(position, raw.hex(), Quality.UNDECODABLE))
+                texts.append(Text(position, said.hex(), Quality.UNDECODABLE))
         return texts
-
-
-_PLAIN = frozenset({"f8", "i4", "u4", "f4", "i2", "u2"})
-
-
-def _group_of(place: Place) -> str:
-    if place.address.table in BIT_TABLES or place.address.bit is not None:
-        return "bit"
-    return _KINDS[place.tag.type][0]
-
-
-def _bytes_of(place: Place, block: Block, at: int) -> list[int]:
-    """Return where in the image the value's bytes stand, most significant first."""
-    begin = at + 2 * (place.start - block.start)
-    words = [[begin + 2 * word, begin + 2 * word + 1] for word in range(place.width)]
-    if place.address.byte_order == "little":
-        words = [word[::-1] for word in words]
-    if place.address.word_order == "little":
-        words.reverse()
-    return [byte for word in words for byte in word]
-
-
-def _bit_of(place: Place, block: Block, at: int) -> tuple[int, int]:
-    """Return where in the image the bit's byte stands, and by how much to shift it."""
-    if place.address.table in BIT_TABLES:
-        bit = place.start - block.start
-        return at + bit // 8, bit % 8
-    assert place.address.bit is not None
-    high, low = _bytes_of(place, block, at)
-    return (high, place.address.bit - 8) if place.address.bit >= 8 else (low, place.address.bit)
 
 
 def raw_of(place: Place, block: Block, answer: bytes) -> bytes:
     """Return the bytes of `answer` (to `block`) that a value came from, as they were on the wire."""
     if place.address.table in BIT_TABLES:
-        byte, shift = _bit_of(place, block, 0)
-        return bytes([(answer[byte] >> shift) & 1])
+        bit = place.start - block.start
+        return bytes([(answer[bit // 8] >> bit % 8) & 1])
     begin = 2 * (place.start - block.start)
     return answer[begin : begin + 2 * place.width]
+
+
+def _unscaled(place: Place) -> bool:
+    return place.tag.scale == 1 and place.tag.offset == 0
+
+
+def _special(
+    cell: Cell, blocks: Sequence[Block], spans: Sequence[tuple[int, int]]
+) -> tuple[int, Callable[[int], float]] | None:
+    """Return what turns the raw value at a position into a number, where a cast does not."""
+    address = cell.place.address
+    if address.table in BIT_TABLES or address.bit is not None:
+        bit = address.bit
+        if bit is None:
+            bit = (cell.place.start - blocks[cell.block].start) % 8
+        return cell.at, lambda raw: (raw >> bit) & 1
+    if cell.place.tag.type == "bool":
+        return cell.at, lambda raw: float(raw != 0)
+    if cell.place.tag.type in ("bcd16", "bcd32"):
+        return cell.at, lambda raw: math.nan if (number := _bcd(raw)) is None else number
+    return None
+
+
+def _bcd(raw: int) -> int | None:
+    """Read packed decimal digits; None where a nibble is none."""
+    digits = f"{raw:x}"
+    return int(digits) if digits.isdecimal() else None
