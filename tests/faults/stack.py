@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import psycopg
 import yaml
 
 from deploy.child import Command, running
+from deploy.web import fetch
 from simulators import pollcounter
 from simulators.modbus.ports import free_ports
 from tests.faults.answers import Answer, Gap
@@ -69,6 +71,12 @@ class Stack:
         )
         return int(row[0])
 
+    def count(self, **moments: str) -> dict[str, Any]:
+        """Return the count of devices as the API gives it, now or at the named moments."""
+        found = fetch(f"http://127.0.0.1:{self.port}/api/v1/counts/devices?{urlencode(moments)}")
+        assert found is not None, "the API does not answer"
+        return found
+
     def retire_all(self) -> None:
         """Retire every device, so that polling ends."""
         ways = json.loads((self.root / "data" / "run" / "connections.json").read_text("utf-8"))
@@ -103,7 +111,7 @@ def wait_until(true: Callable[[], bool], what: str, within_s: float = 90.0) -> N
         try:
             if true():
                 return
-        except (psycopg.Error, FileNotFoundError, json.JSONDecodeError, KeyError):
+        except (AssertionError, psycopg.Error, FileNotFoundError, json.JSONDecodeError, KeyError):
             pass
         if time.monotonic() > deadline:
             raise AssertionError(f"{what}: did not come within {within_s:g} s")
