@@ -1,7 +1,7 @@
 """A fleet at work: its endpoints answer, its machines move on, its faults come and go."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,13 +62,20 @@ class Fleet:
         while True:
             due = max(due + step_s, self._clock.monotonic())
             await asyncio.sleep(due - self._clock.monotonic())
-            self.step(step_s)
+            for _ in self._move(step_s):
+                await asyncio.sleep(0)  # requests are answered between two kinds, none waits for a whole step
 
     def step(self, dt_s: float) -> None:
-        """Move every machine on by `dt_s` seconds; the meters come last and see what the others draw."""
+        """Move every machine on by `dt_s` seconds."""
+        for _ in self._move(dt_s):
+            pass
+
+    def _move(self, dt_s: float) -> Iterator[None]:
+        """Move kind after kind; the meters come last and see what the others draw."""
         hour = self._hour()
         for group in self._groups.values():
             group.step(Moment(dt_s, hour))
+            yield
         if self._meters is not None:
             self._meters.step(Moment(dt_s, hour, self._feeder_kw()))
         self._stepped_at = self._clock.monotonic()

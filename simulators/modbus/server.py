@@ -83,8 +83,11 @@ class Endpoint:
         server, self._server = self._server, None
         if server is not None:
             server.close()
-        for connection in list(self._connections):
+        leaving = list(self._connections)
+        for connection in leaving:
             connection.abort()
+        for connection in leaving:
+            await connection.ended.wait()
         if server is not None:
             await server.wait_closed()
 
@@ -136,8 +139,10 @@ class Endpoint:
         return None
 
     def joined(self, connection: "Connection") -> None:
-        """Take note of a new connection."""
+        """Take note of a new connection; one that was accepted just before the port closed ends at once."""
         self._connections.add(connection)
+        if self._server is None:
+            connection.abort()
 
     def left(self, connection: "Connection") -> None:
         """Take note of a connection's end."""
@@ -148,6 +153,7 @@ class Connection(asyncio.BufferedProtocol):
     """One client's connection: cuts frames out of what arrives (Messaging on TCP/IP V1.0b, clause 3.1)."""
 
     def __init__(self, endpoint: Endpoint) -> None:
+        self.ended = asyncio.Event()
         self._endpoint = endpoint
         self._buffer = bytearray(_BUFFER_BYTES)
         self._view = memoryview(self._buffer)
@@ -161,6 +167,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._endpoint.left(self)
+        self.ended.set()
 
     def pause_writing(self) -> None:
         """Stop reading from a client that does not read what it asked for."""
