@@ -64,6 +64,7 @@ class Line:
         self.connect_timeout_s = 3.0
         self.backoff_max_s = 15.0
         self.reason = "modbus.not-connected"
+        self.tried = False
         self._up = up
         self._down = down
         self._link: Link | None = None
@@ -89,11 +90,13 @@ class Line:
                 self._ended.clear()
                 try:
                     self._link = await open_link(self.settings, self, self.connect_timeout_s)
+                    self.tried = True
                 except (Silence, ConfigError) as error:
                     if isinstance(error, Silence):
                         reason, detail = error.reason, error.detail
                     else:
                         reason, detail = "modbus.tls-files", {"problem": str(error)}
+                    self.tried = True
                     if reason != self.reason:
                         self._down(reason, detail)
                     self.reason = reason

@@ -146,7 +146,8 @@ class ModbusRoom:
             if full:
                 continue
             if not post.line.connected:
-                station.skip(post.line.reason)
+                if post.line.tried:  # before that, polling has not begun
+                    station.skip(post.line.reason)
             elif station.queued:
                 station.skip("modbus.slow")
             elif monotonic < station.not_before:
