@@ -1,5 +1,6 @@
 """A whole installation for a test: the launcher as users start it, with equipment that counts its own answers."""
 
+import asyncio
 import json
 import os
 import signal
@@ -17,6 +18,8 @@ import psycopg
 import yaml
 
 from deploy.child import Command, running
+from deploy.doctor import examine
+from deploy.layout import Layout
 from deploy.web import fetch
 from simulators import pollcounter
 from simulators.modbus.ports import free_ports
@@ -43,6 +46,11 @@ class Stack:
         )
         found: dict[str, Any] = json.loads(done.stdout)
         return found
+
+    def ready(self) -> bool:
+        """Tell whether the launcher calls itself ready."""
+        state = json.loads((self.root / "data" / "run" / "state.json").read_text("utf-8"))
+        return bool(state["ready"])
 
     def pid(self, name: str) -> int:
         """Return the process id of a part."""
@@ -144,7 +152,7 @@ def stack(devices: int, port: int, interval_s: float = 0.5) -> Iterator[Stack]:
             running(Command("demo", demo, root / "demo.out", grace_s=60)) as launcher,
         ):
             try:
-                wait_until(lambda: bool(whole.muster("status")["up"]), "the installation")
+                wait_until(whole.ready, "the installation")
                 report = whole.muster("import", str(book))
                 assert report["applied"], report
                 wait_until(lambda: whole.connected() == devices, "every device connected")
@@ -156,7 +164,7 @@ def stack(devices: int, port: int, interval_s: float = 0.5) -> Iterator[Stack]:
 
 
 def drained(whole: Stack) -> bool:
-    """Tell whether everything the gateway holds is stored: nothing waits on the bus or in the outbox."""
-    findings = {one["about"]: one for one in whole.muster("doctor")}  # type: ignore[call-overload]
-    bus = findings.get("bus", {})
-    return bool(bus.get("well")) and bus["facts"]["waiting"] == 0
+    """Tell whether nothing waits on the bus to be stored."""
+    findings = asyncio.run(examine(Layout(whole.root / "data")))
+    bus = next((finding for finding in findings if finding.about == "bus"), None)
+    return bus is not None and bus.facts.get("waiting") == 0
