@@ -49,7 +49,9 @@ class Basket:
         if event.kind == "identity":
             self.origins[event.device] = event.origin
             self.serials[event.device] = event.detail["sunspec"]["serial_number"]
-        elif event.kind == "error":
+        elif (
+            event.kind == "error" and event.reason != "modbus.not-connected"
+        ):  # said of polls before the session
             self.errors.append(event)
 
 
