@@ -88,11 +88,14 @@ def replay(
     speed: Annotated[float, typer.Option(min=0.01, help="times as fast as recorded")] = 1.0,
     interval_s: Annotated[float, typer.Option(min=0.05, help="seconds between polls")] = 1.0,
     loop: Annotated[bool, typer.Option("--loop", help="begin again at the end")] = False,
+    float_type: Annotated[
+        replays.FloatType, typer.Option("--type", help="registers of each value")
+    ] = "float64",
 ) -> None:
     """Serve a recording as a Modbus device, marked as a replay, until Ctrl-C."""
     chosen = port or free_ports(1)[0]
-    player = replays.Player(replays.load(recording), "127.0.0.1", chosen)
-    document = replays.book(player.recording, "127.0.0.1", chosen, gateway, interval_s)
+    player = replays.Player(replays.load(recording), "127.0.0.1", chosen, float_type)
+    document = replays.book(player.recording, "127.0.0.1", chosen, gateway, interval_s, float_type)
     book.write_text(yaml.safe_dump(document, allow_unicode=True, sort_keys=False), "utf-8")
     tell("simulate.serving", port=chosen, book=str(book))
     asyncio.run(serve([player.endpoint], player.run(speed, loop)))
