@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from psycopg import AsyncConnection
 from psycopg.rows import class_row, tuple_row
 
@@ -23,6 +24,11 @@ from muster.presence import Definition, State
 from store.queries import load
 
 SQL = load("evidence.counting", "counting.sql")
+_POSTGRES_EPOCH_US = 946_684_800 * 1_000_000
+"""2000-01-01, from which PostgreSQL counts its timestamps."""
+_ARRAY_HEADER = 20
+_STATE, _REAL, _CONSUMES, _WATCHED = 7, 8, 16, 32
+"""The parts of `flags` in the statement `stretches`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,35 +145,53 @@ async def stretches(
 ) -> Stretches:
     """Return the stretches of every device of the frame in [start, end), as known at `known`."""
     watched = await covered(connection, start, end, known, definition)
-    async with connection.cursor(row_factory=tuple_row, binary=True) as cursor:
-        await cursor.execute(
-            SQL["stretches"],
-            {
-                "from": start,
-                "to": end,
-                "known": known,
-                "cover_gateway": [cover.gateway for cover in watched],
-                "cover_partition": [cover.partition for cover in watched],
-                "cover_span": [cover.span for cover in watched],
-                "cover_from": [to_datetime(cover.start) for cover in watched],
-                "cover_to": [to_datetime(cover.end) for cover in watched],
-                **which.parameters(),
-            },
-        )
-        rows = await cursor.fetchall()
-    return await asyncio.to_thread(_columns, rows)
+    asked = {
+        "from": start,
+        "to": end,
+        "known": known,
+        "cover_gateway": [cover.gateway for cover in watched],
+        "cover_partition": [cover.partition for cover in watched],
+        "cover_span": [cover.span for cover in watched],
+        "cover_from": [to_datetime(cover.start) for cover in watched],
+        "cover_to": [to_datetime(cover.end) for cover in watched],
+        **which.parameters(),
+    }
+    async with connection.cursor(binary=True) as cursor:
+        await cursor.execute(SQL["stretches"], asked)
+        result = cursor.pgresult
+        assert result is not None
+        raw = [result.get_value(0, column) for column in range(4)]
+    return await asyncio.to_thread(_stretches, *raw)
 
 
-def _columns(rows: list[tuple[Any, ...]]) -> Stretches:
-    table = np.array(rows, np.int64).reshape(-1, 7)
-    seen = table[:, 0] == 1
-    connected = seen & (table[:, 4] == State.CONNECTED)
+def _array(raw: bytes | None, kind: str) -> NDArray[np.int64]:
+    """Return PostgreSQL's binary array of fixed-width elements without nulls: a header, then length and element."""
+    element = np.dtype([("length", ">i4"), ("value", kind)])
+    if raw is None:
+        return np.empty(0, np.int64)
+    return np.frombuffer(raw, element, offset=_ARRAY_HEADER)["value"].astype(np.int64)
+
+
+def _stretches(
+    raw_device: bytes | None, raw_start: bytes | None, raw_end: bytes | None, raw_flags: bytes | None
+) -> Stretches:
+    device, flags = _array(raw_device, ">i4"), _array(raw_flags, ">i2")
+    start, end = _array(raw_start, ">i8") + _POSTGRES_EPOCH_US, _array(raw_end, ">i8") + _POSTGRES_EPOCH_US
+    seen = flags & _WATCHED != 0
+    order = np.lexsort((start, end, device, seen))
+    device, start, end, flags, seen = device[order], start[order], end[order], flags[order], seen[order]
+    # a state ends where the next one within the same piece of watching begins
+    ends = seen[:-1] & seen[1:] & (device[:-1] == device[1:]) & (end[:-1] == end[1:])
+    end[:-1][ends] = start[1:][ends]
+    state = flags & _STATE
+    kept = ~seen | ((state > State.UNOBSERVED) & (start < end))
+    connected = seen & (state == State.CONNECTED) & (flags & _CONSUMES != 0)
     return Stretches(
-        table[:, 1].astype(np.int32),
-        table[:, 2],
-        table[:, 3],
-        ~seen,
-        seen,
-        connected & (table[:, 5] == 1),
-        connected & (table[:, 6] == 1),
+        device[kept].astype(np.int32),
+        start[kept],
+        end[kept],
+        ~seen[kept],
+        seen[kept],
+        (connected & (flags & _REAL != 0))[kept],
+        connected[kept],
     )
