@@ -27,6 +27,7 @@ from muster.errors import ConfigError, MusterError, RequestError, Unavailable
 _log = structlog.get_logger()
 DEDUPLICATION_S = 120
 _CONNECT_S = 4
+_REMEMBERED = 8
 
 
 def inbox_of(user: str) -> str:
@@ -55,8 +56,8 @@ async def connect(settings: BusSettings, name: str) -> Client:
     refusals: list[Exception] = []
 
     async def hear(error: Exception) -> None:
-        refusals.append(error)
-        del refusals[:-1]
+        if len(refusals) < _REMEMBERED:
+            refusals.append(error)
         await _say(error)
 
     try:
@@ -76,9 +77,9 @@ async def connect(settings: BusSettings, name: str) -> Client:
             )
     except (NatsError, OSError, TimeoutError) as error:
         await client.close()
-        cause = refusals[-1] if refusals else error
-        if "authorization" in str(cause).lower():
+        if any("authorization" in str(refusal).lower() for refusal in [*refusals, error]):
             raise ConfigError(f"bus {settings.url}: the credentials are refused") from error
+        cause = refusals[-1] if refusals else error
         raise Unavailable(f"bus {settings.url}: {str(cause) or 'no answer'}") from error
     return client
 
