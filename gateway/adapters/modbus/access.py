@@ -4,40 +4,46 @@ Every value comes from a request of its own, never from what a poll left behind.
 back, not by the device's echo.
 """
 
+from typing import Any
+
 from gateway.adapter import Value
 from gateway.adapters.modbus import pdu
 from gateway.adapters.modbus.blocks import Block, plan
-from gateway.adapters.modbus.config import BIT_TABLES, Place
+from gateway.adapters.modbus.config import BIT_TABLES, Place, SunSpecIdentity, Understood
 from gateway.adapters.modbus.decode import Decoder, raw_of
 from gateway.adapters.modbus.encode import encode, encode_bit, is_bit
 from gateway.adapters.modbus.line import Line, ask
 from gateway.adapters.modbus.pdu import Refused, Violation
-from gateway.adapters.modbus.station import Station
 from muster.clock import Clock
 from muster.errors import RequestError, Unavailable
 from muster.quality import Quality
 
+_LAST_MODEL = 0xFFFF
+_MOST_MODELS = 200
 
-async def read_now(line: Line, station: Station, positions: list[int], clock: Clock) -> list[Value]:
+
+async def read_now(line: Line, understood: Understood, positions: list[int], clock: Clock) -> list[Value]:
     """Read tags afresh, in the order of their positions.
 
     Raises:
         RequestError: the device has no such tag.
         Unavailable: it does not answer, or what it says is no answer.
     """
-    known = {place.tag.position: place for place in station.understood.places}
+    known = {place.tag.position: place for place in understood.places}
     unknown = [position for position in positions if position not in known]
     if unknown:
         raise RequestError(f"tag positions {unknown}: not of this device", status=404, code="unknown-tag")
     places = [known[position] for position in sorted(set(positions))]
-    connection = station.understood.connection
+    connection = understood.connection
     start = connection.window.start if connection.window else 0
     values: list[Value] = []
     for block in plan(places, connection.limits, start):
         request = pdu.read(connection.unit, block.table, block.start, block.count)
         try:
-            answer = await ask(line, request, station.timeout_s)
-        except Refused:
+            answer = await ask(line, request, _timeout_s(understood))
+        except Refused as refused:
+            if refused.code in pdu.GATEWAY_EXCEPTIONS:
+                raise Unavailable(refused.reason) from refused
             now_us = clock.now_us()
             values += [Value(p.tag.position, None, Quality.REFUSED, now_us, now_us) for p in block.places]
             continue
@@ -47,28 +53,70 @@ async def read_now(line: Line, station: Station, positions: list[int], clock: Cl
     return sorted(values, key=lambda value: value.position)
 
 
-async def write_now(line: Line, station: Station, position: int, value: float | str, clock: Clock) -> Value:
+async def write_now(
+    line: Line, understood: Understood, position: int, value: float | str, clock: Clock
+) -> Value:
     """Write one tag and return what reads back.
 
     Raises:
         RequestError: the tag is unknown or not writable, or the value is outside its limits or type.
         Unavailable: the device refused, did not confirm, or reads back nothing.
     """
-    place = next((p for p in station.understood.places if p.tag.position == position), None)
+    place = next((p for p in understood.places if p.tag.position == position), None)
     if place is None:
         raise RequestError(f"tag position {position}: not of this device", status=404, code="unknown-tag")
     if not place.tag.writable:
         raise RequestError(f"{place.tag.name}: is not writable", status=403, code="not-writable")
     try:
-        await _write(line, station, place, value)
+        async with line.writing:
+            await _write(line, understood, place, value)
     except (Refused, Violation) as error:
         raise Unavailable(f"{place.tag.name}: {error}") from error
-    (back,) = await read_now(line, station, [position], clock)
+    (back,) = await read_now(line, understood, [position], clock)
     return back
 
 
-async def _write(line: Line, station: Station, place: Place, value: float | str) -> None:
-    unit, timeout_s = station.understood.connection.unit, station.timeout_s
+async def browse_now(line: Line, understood: Understood) -> list[dict[str, Any]]:
+    """Walk the chain of a SunSpec device's models (SunSpec Device Information Model, 6.1).
+
+    Raises:
+        RequestError: the device is not said to be a SunSpec one, or is none.
+        Unavailable: it does not answer.
+    """
+    identity = understood.connection.identity
+    if not isinstance(identity, SunSpecIdentity):
+        raise RequestError(
+            "Modbus equipment does not say which registers it has; see its manual",
+            status=422,
+            code="cannot-browse",
+        )
+    unit, timeout_s = understood.connection.unit, _timeout_s(understood)
+    found: list[dict[str, Any]] = []
+    try:
+        register = identity.register_
+        if await ask(line, pdu.read(unit, "holding", register, 2), timeout_s) != b"SunS":
+            raise RequestError(f"no SunSpec marker at register {register}", status=422, code="cannot-browse")
+        register += 2
+        while len(found) < _MOST_MODELS and register < 65535:
+            head = await ask(line, pdu.read(unit, "holding", register, 2), timeout_s)
+            model, length = int.from_bytes(head[:2], "big"), int.from_bytes(head[2:], "big")
+            if model == _LAST_MODEL:
+                break
+            found.append({"name": f"SunSpec {model}", "model": model, "register": register, "length": length})
+            register += 2 + length
+    except Refused:
+        pass  # the chain ends where the device has no more registers
+    except Violation as error:
+        raise Unavailable(str(error)) from error
+    return found
+
+
+def _timeout_s(understood: Understood) -> float:
+    return understood.connection.timeout_ms / 1000
+
+
+async def _write(line: Line, understood: Understood, place: Place, value: float | str) -> None:
+    unit, timeout_s = understood.connection.unit, _timeout_s(understood)
     if place.address.table in BIT_TABLES:
         on = encode_bit(place, value)
         await _either(

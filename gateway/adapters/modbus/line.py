@@ -1,8 +1,9 @@
 """One line: a connection that several devices share, and the order in which they are asked.
 
-Requests go one at a time, jobs in turn: a device has at most one poll in the queue, so a slow device costs its
-neighbours its own timeout and nothing more, and while it is silent it waits out a backoff (`station.py`). Nothing
-here awaits in the polling path: answers, violations and timeouts are callbacks.
+Requests go one at a time, jobs in turn: a job that has more to ask goes behind those that wait, so a slow device costs
+its neighbours the time of one request and nothing more, and while it is silent it rests (`station.py`). Nothing here
+awaits in the polling path: answers, violations and timeouts are callbacks, and no request has a timer of its own; the
+room looks at the lines that are `busy` in each of its slots.
 """
 
 import asyncio
@@ -11,39 +12,39 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-import structlog
-
 from gateway.adapters.modbus.config import LineSettings
-from gateway.adapters.modbus.link import Link, open_link
+from gateway.adapters.modbus.link import Link
+from gateway.adapters.modbus.opening import open_link
 from gateway.adapters.modbus.pdu import Refused, Request, Silence, Violation, check
+from gateway.adapters.modbus.rest import Rest
 from muster.errors import ConfigError
 
-_log = structlog.get_logger()
-_FIRST_BACKOFF_S = 0.5
-_SILENCES = 3
-"""After this many timeouts in a row, over all devices of a line, the connection is taken for half-open."""
-
-
+_FIRST_REST_S = 0.5
+_BREATH_S = 0.05
+"""Before a session that worked is opened again, at most this long is waited."""
+_SILENCES_ALONE, _SILENCES = 2, 3
+"""After this many timeouts in a row the connection is taken for half-open: of one device, or over all of a line."""
 _VIOLATIONS = 3
 """After this many in a row with nothing right between them, a line that is out of step is made anew. One liar among
 several units does not cost its neighbours their session: replies are numbered, so theirs are found again."""
 
 
 class Job(Protocol):
-    """Something to ask on a line, in one or several requests."""
+    """Something to ask on a line, in one or several requests.
 
+    request: the one to send now. repeatable: whether it may be sent again when the connection ended under it.
+    """
+
+    request: Request
     timeout_s: float
+    repeatable: bool
 
-    def next(self) -> Request | None:
-        """Return the next request; None when the job is done."""
+    def answer(self, values: bytes | memoryview) -> bool:
+        """Take the answer, valid during the call only; return whether there is another request."""
         ...
 
-    def answer(self, values: bytes | memoryview) -> None:
-        """Take the answer to the last request; a view is valid during the call only."""
-        ...
-
-    def refuse(self, refused: Refused) -> None:
-        """Take the device's refusal of the last request; the job may go on."""
+    def refuse(self, refused: Refused) -> bool:
+        """Take the device's refusal; return whether there is another request."""
         ...
 
     def fail(self, error: Violation | Silence) -> None:
@@ -52,190 +53,263 @@ class Job(Protocol):
 
 
 class Line:
-    """The connection to one host and port, or one serial port. `up`, `down`: told when a session begins or ends."""
+    """The connection to one host and port, or one serial port.
+
+    up, down: told when a session begins or ends. busy: where the line stands while a request waits for its answer.
+    """
 
     def __init__(
         self,
         settings: LineSettings,
         up: Callable[[], None],
         down: Callable[[str, dict[str, int | str]], None],
+        busy: "set[Line]",
     ) -> None:
         self.settings = settings
         self.connect_timeout_s = 3.0
         self.backoff_max_s = 15.0
+        self.alone = True
+        """Whether one device only is on the line."""
         self.reason = "modbus.not-connected"
-        self.tried = False
+        self.sent_at = 0.0
+        self.writing = asyncio.Lock()
+        """Held while a write's requests belong together."""
         self._up = up
         self._down = down
+        self._busy = busy
         self._link: Link | None = None
+        self._opening = True
         self._queue: deque[Job] = deque()
         self._job: Job | None = None
-        self._request: Request | None = None
         self._deadline = 0.0
         self._silences = 0
         self._violations = 0
+        self._worked = False
+        self._rest = Rest(_FIRST_REST_S)
         self._ended = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
+        self.now = asyncio.get_running_loop().time
 
     @property
     def connected(self) -> bool:
         """Whether a session is open."""
         return self._link is not None
 
+    @property
+    def open(self) -> bool:
+        """Whether jobs are taken: a session stands, or is being opened with hope."""
+        return self._link is not None or self._opening
+
+    @property
+    def numbered(self) -> bool:
+        """Whether replies carry the number of their request, so that a late one is known."""
+        return self.settings.transport in ("tcp", "tls")
+
+    def serving(self, job: Job) -> bool:
+        """Whether `job` is the one whose answer is waited for."""
+        return self._job is job
+
     async def run(self) -> None:
         """Keep a session open until cancelled."""
-        backoff_s = _FIRST_BACKOFF_S
         try:
             while True:
                 self._ended.clear()
                 try:
-                    self._link = await open_link(self.settings, self, self.connect_timeout_s)
-                    self.tried = True
-                except (Silence, ConfigError) as error:
-                    if isinstance(error, Silence):
-                        reason, detail = error.reason, error.detail
-                    else:
-                        reason, detail = "modbus.tls-files", {"problem": str(error)}
-                    self.tried = True
-                    if reason != self.reason:
-                        self._down(reason, detail)
-                    self.reason = reason
-                    self._fail_all(Silence(reason, detail))
-                    await asyncio.sleep(backoff_s * random.uniform(0.5, 1.5))
-                    backoff_s = min(2 * backoff_s, self.backoff_max_s)
+                    link = await open_link(self.settings, self, self.connect_timeout_s)
+                except Silence as error:
+                    await self._stay_closed(error.reason, error.detail)
                     continue
-                self._silences = self._violations = 0
+                except ConfigError as error:
+                    await self._stay_closed("modbus.tls-files", {"problem": str(error)})
+                    continue
+                self._link, self._opening = link, False
+                self._silences, self._violations, self._worked = 0, 0, False
                 self._up()
+                if link.ended:
+                    self.lost(link.ended)
                 self._go_on()
-                began = self._loop.time()
                 await self._ended.wait()
-                if self._loop.time() - began > self.backoff_max_s:
-                    backoff_s = _FIRST_BACKOFF_S
-                await asyncio.sleep(min(backoff_s, 1.0) * random.uniform(0.2, 0.6))
-                backoff_s = min(2 * backoff_s, self.backoff_max_s)
+                if not self._worked:
+                    await asyncio.sleep(self._rest.extend(self.now(), self.backoff_max_s))
+                else:
+                    self._rest.clear()
+                    await asyncio.sleep(random.uniform(0, _BREATH_S))
         finally:
-            self._disconnect("modbus.not-connected")
+            self._opening = False
+            self._disconnect("modbus.not-connected", hopeful=False)
+
+    async def _stay_closed(self, reason: str, detail: dict[str, int | str]) -> None:
+        """Say why no session can be opened, and wait before the next attempt."""
+        if reason != self.reason:
+            self._down(reason, detail)
+        self.reason = reason
+        self._give_up(Silence(reason, detail))
+        await asyncio.sleep(self._rest.extend(self.now(), self.backoff_max_s))
 
     def put(self, job: Job, *, first: bool = False) -> None:
-        """Queue a job; `first`: before the polls, for what somebody waits for."""
-        if first:
+        """Ask `job` in its turn; `first`: before the polls, for what somebody waits for."""
+        if self._job is None and self._link is not None:
+            self._send(job)
+        elif first:
             self._queue.appendleft(job)
         else:
             self._queue.append(job)
-        if self._job is None:
+
+    def withdraw(self, job: Job) -> None:
+        """Forget a job that nobody wants any more; an answer to it is late from now on."""
+        if self._job is job:
+            self._free()
+            if self._link is not None:
+                self._link.forget()
             self._go_on()
+        elif job in self._queue:
+            self._queue.remove(job)
 
     def tick(self, now: float) -> None:
         """Look at the clock (the loop's, in seconds): has the request that waits waited too long?"""
-        if self._request is not None and now >= self._deadline:
-            self._time_out()
+        if self._job is not None and now >= self._deadline:
+            self._time_out(self._job)
 
     # What the link tells.
 
     def answered(self, answer: memoryview) -> None:
         job = self._job
-        if job is not None:
-            self._silences = self._violations = 0
-            self._request = None
-            job.answer(answer)
+        if job is None:
+            return
+        self._job = None
+        self._busy.discard(self)
+        self._worked = True
+        self._silences = self._violations = 0
+        if job.answer(answer):
+            self._queue.append(job)
+        if self._queue:
             self._go_on()
 
     def received(self, pdu: bytes) -> None:
-        job, request = self._job, self._request
-        if job is None or request is None:
+        job = self._job
+        if job is None:
             return
         self._silences = 0
-        self._request = None
         try:
-            job.answer(check(request, pdu))
-        except Refused as refused:
-            job.refuse(refused)
+            values = check(job.request, pdu)
         except Violation as violation:
             self.violated(violation)
             return
+        except Refused as refused:
+            self._free()
+            more = job.refuse(refused)
+        else:
+            self._free()
+            more = job.answer(values)
+        self._worked = True
         self._violations = 0
+        if more:
+            self._queue.append(job)
         self._go_on()
 
+    def late(self) -> None:
+        self._silences = 0
+
     def violated(self, violation: Violation) -> None:
-        job, self._job, self._request = self._job, None, None
+        job = self._job
+        self._free()
+        self._violations += 1
         if job is not None:
             job.fail(violation)
-        self._violations += 1
-        unnumbered = self.settings.transport == "rtu_over_tcp"
-        if unnumbered or (violation.out_of_step and self._violations >= _VIOLATIONS):
-            self._disconnect(violation.reason)
+        if (violation.out_of_step or not self.numbered) and not self._resynchronise():
+            self._disconnect(violation.reason, hopeful=self._worked)
         else:
             self._go_on()
 
     def lost(self, reason: str) -> None:
-        self._disconnect(reason)
+        job = self._job
+        if job is not None and job.repeatable and self._worked:
+            # the peer may have ended a session that it thought idle; a session that never worked gives no hope
+            self._free()
+            self._queue.appendleft(job)
+        self._disconnect(reason, hopeful=self._worked)
+
+    def _resynchronise(self) -> bool:
+        """Go on with the same connection after bytes that are no frame; return whether that can be done."""
+        if self._link is None or self._violations >= _VIOLATIONS:
+            return False
+        return self._link.resynchronise()
 
     def _go_on(self) -> None:
-        """Send the next request, if the line is free and there is one."""
-        while self._request is None and self._link is not None:
-            if self._job is None:
-                if not self._queue:
-                    return
-                self._job = self._queue.popleft()
-            request = self._job.next()
-            if request is None:
-                self._job = None
-                continue
-            self._request = request
-            self._deadline = self._loop.time() + self._job.timeout_s
-            self._link.send(request)
+        """Send the next job's request, if the line is free."""
+        if self._job is None and self._link is not None and self._queue:
+            self._send(self._queue.popleft())
 
-    def _time_out(self) -> None:
-        job, self._job, self._request = self._job, None, None
+    def _send(self, job: Job) -> None:
+        assert self._link is not None
+        self._job = job
+        self.sent_at = now = self.now()
+        self._deadline = now + job.timeout_s
+        self._busy.add(self)
+        self._link.send(job.request)
+
+    def _free(self) -> None:
+        self._job = None
+        self._busy.discard(self)
+
+    def _time_out(self, job: Job) -> None:
+        self._free()
         self._silences += 1
-        if self._link is not None:
-            self._link.forget()
-        if job is not None:
-            job.fail(Silence("modbus.timeout", {"after_ms": round(1000 * job.timeout_s)}))
-        if self.settings.transport == "rtu_over_tcp" or self._silences >= _SILENCES:
-            self._disconnect("modbus.timeout")
+        begun = self._link.forget() if self._link is not None else 0
+        reason = "modbus.short-reply" if begun else "modbus.timeout"
+        job.fail(Silence(reason, {"after_ms": round(1000 * job.timeout_s)}))
+        limit = _SILENCES_ALONE if self.alone else _SILENCES
+        torn = self.settings.transport == "rtu_over_tcp" or (begun and self.numbered)
+        if torn or self._silences >= limit:
+            self._disconnect(reason, hopeful=self._worked)
         else:
             self._go_on()
 
-    def _disconnect(self, reason: str) -> None:
+    def _disconnect(self, reason: str, *, hopeful: bool) -> None:
+        """End the session; with hope, what waits in the queue waits for the next one."""
         link, self._link = self._link, None
-        if link is None:
-            return
-        self.reason = reason
-        link.close()
-        self._fail_all(Silence(reason))
-        self._down(reason, {})
-        self._ended.set()
+        if link is not None:
+            self.reason = reason
+            self._opening = hopeful
+            link.close()
+            self._down(reason, {})
+            self._ended.set()
+        if not hopeful:
+            self._give_up(Silence(reason))
 
-    def _fail_all(self, error: Silence) -> None:
+    def _give_up(self, error: Silence) -> None:
+        """Fail everything that waits."""
+        self._opening = False
         waiting = [self._job] if self._job is not None else []
         waiting += self._queue
-        self._job, self._request = None, None
+        self._free()
         self._queue.clear()
         for job in waiting:
             job.fail(error)
 
 
 class Exchange:
-    """One request that somebody awaits."""
+    """One request that somebody awaits; never repeated by itself."""
+
+    repeatable = False
 
     def __init__(self, request: Request, timeout_s: float) -> None:
+        self.request = request
         self.timeout_s = timeout_s
         self.done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._request: Request | None = request
 
-    def next(self) -> Request | None:
-        request, self._request = self._request, None
-        return None if self.done.done() else request
-
-    def answer(self, values: bytes | memoryview) -> None:
+    def answer(self, values: bytes | memoryview) -> bool:
         if not self.done.done():
             self.done.set_result(bytes(values))
+        return False
 
-    def refuse(self, refused: Refused) -> None:
-        self.fail(refused)
+    def refuse(self, refused: Refused) -> bool:
+        self._raise(refused)
+        return False
 
-    def fail(self, error: Violation | Silence | Refused) -> None:
+    def fail(self, error: Violation | Silence) -> None:
+        self._raise(error)
+
+    def _raise(self, error: Violation | Silence | Refused) -> None:
         if not self.done.done():
             self.done.set_exception(error)
 
@@ -246,8 +320,11 @@ async def ask(line: Line, request: Request, timeout_s: float) -> bytes:
     Raises:
         Silence: no answer; Refused: the device will not; Violation: what came is no answer.
     """
-    if not line.connected:
+    if not line.open:
         raise Silence(line.reason)
     exchange = Exchange(request, timeout_s)
     line.put(exchange, first=True)
-    return await exchange.done
+    try:
+        return await exchange.done
+    finally:
+        line.withdraw(exchange)

@@ -1,21 +1,19 @@
 """The Modbus room: lines, stations and the one timer that polls them all.
 
-A single timer wakes every 50 ms, looks for requests that waited too long, and puts the polls that are due into
-their lines' queues; answers come as callbacks. No task and no future stands for a poll.
+A single timer wakes every 50 ms, looks at the lines whose request waits too long, and puts the polls that are due
+into their lines; answers come as callbacks. No task, timer or future stands for a poll.
 """
 
 import asyncio
+import random
 from collections.abc import Mapping
 from typing import Any
-
-import structlog
 
 from gateway.adapter import Diagnostics, Sink, Value
 from gateway.adapters.modbus import access
 from gateway.adapters.modbus.config import SLOT_S, LineSettings, understand
-from gateway.adapters.modbus.identification import identify, origin_of
 from gateway.adapters.modbus.line import Line
-from gateway.adapters.modbus.pdu import Silence
+from gateway.adapters.modbus.post import Post
 from gateway.adapters.modbus.schedule import Schedule
 from gateway.adapters.modbus.station import Station
 from muster.clock import Clock
@@ -23,50 +21,8 @@ from muster.device import Device
 from muster.errors import ConfigError, RequestError
 from muster.events import Event
 
-_log = structlog.get_logger()
-
-
-class _Post:
-    """A line with its stations and the task that keeps it connected."""
-
-    def __init__(self, room: "ModbusRoom", settings: LineSettings) -> None:
-        self.room = room
-        self.stations: dict[int, Station] = {}
-        self.line = Line(settings, self.up, self.down)
-        self.task = asyncio.create_task(self.line.run(), name=f"line {settings.text}")
-        self.identifying: asyncio.Task[None] | None = None
-
-    def up(self) -> None:
-        for station in self.stations.values():
-            station.session_up()
-        self.identify(list(self.stations.values()))
-
-    def down(self, reason: str, detail: dict[str, int | str]) -> None:
-        for station in self.stations.values():
-            station.session_down(reason, detail)
-
-    def identify(self, stations: list[Station]) -> None:
-        """Ask these stations what they are, one after another, beside the polls."""
-        earlier = self.identifying
-
-        async def work() -> None:
-            if earlier is not None:
-                await asyncio.wait({earlier})
-            for station in stations:
-                try:
-                    evidence = await identify(self.line, station.understood.connection)
-                except Silence:
-                    continue
-                if evidence:
-                    station.identified(evidence, origin_of(evidence))
-
-        self.identifying = asyncio.create_task(work(), name=f"identify {self.line.settings.text}")
-
-    async def end(self) -> None:
-        tasks = [task for task in (self.task, self.identifying) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+_RETRY_S = 5.0
+"""How soon a device with a long interval is polled again after a poll that brought nothing."""
 
 
 class ModbusRoom:
@@ -75,13 +31,26 @@ class ModbusRoom:
     def __init__(self, sink: Sink, clock: Clock) -> None:
         self._sink = sink
         self._clock = clock
-        self._schedule = Schedule()
-        self._posts: dict[LineSettings, _Post] = {}
-        self._stations: dict[int, tuple[_Post, Station]] = {}
+        self._schedule: Schedule[Station] = Schedule()
+        self._busy: set[Line] = set()
+        self._posts: dict[LineSettings, Post] = {}
+        self._stations: dict[int, tuple[Post, Station]] = {}
         self._refused: dict[int, Device] = {}
+        self._group: asyncio.TaskGroup | None = None
+        self._ready = asyncio.Event()
 
     async def run(self) -> None:
         """Work until cancelled; leaves no session open."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                self._ready.set()
+                await self._beat()
+        finally:
+            self._group = None
+
+    async def _beat(self) -> None:
+        """Wake in every slot; at the end, stop in good order."""
         loop = asyncio.get_running_loop()
         begin = loop.time()
         slot = 0
@@ -92,7 +61,7 @@ class ModbusRoom:
                 self._tick(slot, loop.time())
         finally:
             for _, station in self._stations.values():
-                station.stop()
+                station.stop("gateway-stopping")
             for post in list(self._posts.values()):
                 await post.end()
             self._posts.clear()
@@ -100,6 +69,7 @@ class ModbusRoom:
 
     async def configure(self, devices: Mapping[int, Device]) -> None:
         """Watch exactly these devices; those whose document is unchanged are not disturbed."""
+        await self._ready.wait()
         for number, (_, station) in list(self._stations.items()):
             if devices.get(number) != station.device:
                 self._remove(number)
@@ -115,83 +85,60 @@ class ModbusRoom:
     async def read(self, device: int, positions: list[int]) -> list[Value]:
         """Read now, bypassing every cache."""
         post, station = self._watched(device)
-        return await access.read_now(post.line, station, positions, self._clock)
+        return await access.read_now(post.line, station.understood, positions, self._clock)
 
     async def write(self, device: int, position: int, value: float | str) -> Value:
         """Write one writable tag and return what reads back."""
         post, station = self._watched(device)
-        return await access.write_now(post.line, station, position, value, self._clock)
+        return await access.write_now(post.line, station.understood, position, value, self._clock)
 
     async def browse(self, device: int) -> list[dict[str, Any]]:
-        """Refuse: Modbus has no directory of registers."""
-        raise RequestError(
-            "Modbus equipment does not say which registers it has; see its manual",
-            status=422,
-            code="cannot-browse",
-        )
+        """Tell the models of a SunSpec device; others have no directory, and that is said."""
+        post, station = self._watched(device)
+        return await access.browse_now(post.line, station.understood)
 
     def diagnostics(self, device: int) -> Diagnostics:
         """Return the device's counters. Raises KeyError when it is not watched."""
         return self._stations[device][1].report()
 
     def _tick(self, slot: int, now: float) -> None:
-        for post in self._posts.values():
-            post.line.tick(now)
-        monotonic = self._clock.monotonic()
+        for line in tuple(self._busy):
+            line.tick(now)
         full = self._sink.full
-        for number, missed in self._schedule.due(slot):
-            post, station = self._stations[number]
-            for _ in range(missed):
-                station.skip("gateway-late")
-            if full:
-                continue
-            if not post.line.connected:
-                if post.line.tried:  # before that, polling has not begun
-                    station.skip(post.line.reason)
-            elif station.queued:
-                station.skip("modbus.slow")
-            elif monotonic < station.not_before:
-                station.skip(station.waiting_for)
-            else:
-                station.begin()
-                post.line.put(station)
+        now_us = self._clock.now_us()
+        for station, missed in self._schedule.due(slot):
+            if not full:  # the gateway itself lists the gap of a full outbox
+                station.due(now, now_us, missed)
 
     def _add(self, device: Device) -> None:
         try:
             understood = understand(device)
         except ConfigError as error:
             self._refused[device.number] = device
+            detail = {"problem": str(error)}
+            now_us = self._clock.now_us()
             self._sink.event(
-                Event(
-                    "error",
-                    device.number,
-                    self._clock.now_us(),
-                    reason="configuration-wrong",
-                    detail={"problem": str(error)},
-                )
+                Event("error", device.number, now_us, reason="configuration-wrong", detail=detail)
             )
             return
-        connection = understood.connection
-        post = self._posts.get(connection.line)
+        settings = understood.connection.line
+        post = self._posts.get(settings)
         if post is None:
-            post = self._posts[connection.line] = _Post(self, connection.line)
-        post.line.connect_timeout_s = connection.connect_timeout_ms / 1000
-        post.line.backoff_max_s = connection.backoff_max_s
-        station = Station(device, understood, self._sink, self._clock)
-        post.stations[device.number] = station
+            assert self._group is not None
+            post = self._posts[settings] = Post(settings, self._busy, self._group)
+        station = post.add(device, understood, self._sink, self._clock, self._again)
         self._stations[device.number] = (post, station)
-        self._schedule.add(device.number, device.interval_s)
-        if post.line.connected:
-            station.session_up()
-            post.identify([station])
+        self._schedule.add(device.number, station, device.interval_s)
+
+    def _again(self, number: int) -> None:
+        self._schedule.again(number, _RETRY_S * random.uniform(0.8, 1.2))
 
     def _remove(self, number: int) -> None:
-        post, station = self._stations.pop(number)
+        post, _ = self._stations.pop(number)
         self._schedule.remove(number)
-        del post.stations[number]
-        station.stop()
+        post.remove(number, "reconfigured")
 
-    def _watched(self, device: int) -> tuple[_Post, Station]:
+    def _watched(self, device: int) -> tuple[Post, Station]:
         if device not in self._stations:
             raise RequestError(f"device {device}: not watched here", status=404, code="unknown-device")
         return self._stations[device]

@@ -1,58 +1,96 @@
 """When each device is polled: in 50 ms slots spread over its interval, without drift.
 
-Pure. A device keeps its phase for as long as it is scheduled, so polls stay evenly spaced; a new device takes the
-phase with the fewest others of its interval, so that never many are due at one instant.
+Pure. A device's phase within its interval follows from its number (its multiple of the golden ratio, which spreads
+any run of numbers evenly), so it is the same after every restart and never many are due at one instant. The n-th
+poll is due at phase + n × interval, computed anew each time, so that nothing adds up.
 """
 
-from collections import Counter
-from collections.abc import Iterator
+import math
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from gateway.adapters.modbus.config import SLOT_S
 
+GOLDEN = (math.sqrt(5) - 1) / 2
+FIRST_WITHIN_S = 5.0
+"""A device with a longer interval is polled once more in its first seconds, and not only at its phase."""
+T = TypeVar("T")
 
-class Schedule:
-    """Devices by number and the slots in which they are due; slot n begins n × SLOT_S seconds after the start."""
+
+@dataclass(slots=True, eq=False)
+class _Entry(Generic[T]):
+    """One scheduled item; all times in slots."""
+
+    item: T
+    every: float
+    phase: float
+    count: int
+    removed: bool = False
+    extra: bool = False
+
+
+class Schedule(Generic[T]):
+    """Items and the slots in which they are due; slot n begins n × SLOT_S seconds after the start."""
 
     def __init__(self) -> None:
-        self._every: dict[int, float] = {}
-        self._due: dict[int, float] = {}
-        self._phase: dict[int, tuple[int, int]] = {}
-        self._load: Counter[tuple[int, int]] = Counter()
-        self._slots: dict[int, list[int]] = {}
+        self._entries: dict[int, _Entry[T]] = {}
+        self._slots: dict[int, list[_Entry[T]]] = {}
+        self._extra: dict[int, list[_Entry[T]]] = {}
         self._next = 0
 
-    def add(self, device: int, interval_s: float) -> None:
-        """Schedule a device from the next slots on."""
-        every = max(1.0, interval_s / SLOT_S)
-        slots = max(1, int(every))
-        candidates = range(self._next, self._next + slots)
-        slot = min(candidates, key=lambda at: (self._load[slots, at % slots], at))
-        self._every[device] = every
-        self._phase[device] = (slots, slot % slots)
-        self._load[self._phase[device]] += 1
-        self._put(device, float(slot))
+    def add(self, number: int, item: T, interval_s: float) -> None:
+        """Schedule `item` under its device's number from the next slots on."""
+        every = interval_s / SLOT_S
+        share = number * GOLDEN % 1.0
+        phase = share * every
+        entry = _Entry(item, every, phase, max(0, math.ceil((self._next - phase) / every)))
+        self._entries[number] = entry
+        self._put(entry)
+        if interval_s > FIRST_WITHIN_S:
+            self.again(number, share * FIRST_WITHIN_S)
 
-    def remove(self, device: int) -> None:
-        """Schedule a device no more."""
-        if device in self._every:
-            self._load[self._phase.pop(device)] -= 1
-            del self._every[device], self._due[device]
+    def remove(self, number: int) -> None:
+        """Schedule it no more."""
+        entry = self._entries.pop(number, None)
+        if entry is not None:
+            entry.removed = True
+            self._slots[self._slot_of(entry)].remove(entry)
 
-    def due(self, slot: int) -> Iterator[tuple[int, int]]:
-        """Give the devices due up to and in `slot`, each once, with how many of its polls came too late to run.
+    def again(self, number: int, in_s: float) -> None:
+        """Let it be due once beside its schedule, unless it is anyway before."""
+        entry = self._entries.get(number)
+        slot = self._next + max(1, int(in_s / SLOT_S))
+        if entry is not None and not entry.extra and slot < self._slot_of(entry):
+            entry.extra = True
+            self._extra.setdefault(slot, []).append(entry)
 
-        A loop that was held up does not poll twice for one device: what it missed is counted instead.
+    def due(self, slot: int) -> list[tuple[T, int]]:
+        """Return what is due up to and in `slot`, each once, with how many of its polls came too late to run.
+
+        -1 for one that is due beside its schedule. A loop that was held up does not poll twice for one device: what
+        it missed is counted instead.
         """
+        found: list[tuple[T, int]] = []
         for at in range(self._next, slot + 1):
-            for device in self._slots.pop(at, ()):
-                due = self._due.get(device)
-                if due is None or int(due) != at:
+            for entry in self._slots.pop(at, ()):
+                if entry.removed:
                     continue
-                missed = max(0, int((slot - due) / self._every[device]))
-                self._put(device, due + (missed + 1) * self._every[device])
-                yield device, missed
+                entry.count += 1
+                missed = 0
+                if self._slot_of(entry) <= slot:
+                    missed = math.ceil((slot + 1 - entry.phase) / entry.every) - entry.count
+                    entry.count += missed
+                self._put(entry)
+                found.append((entry.item, missed))
+            for entry in self._extra.pop(at, ()):
+                entry.extra = False
+                if not entry.removed:
+                    found.append((entry.item, -1))
         self._next = max(self._next, slot + 1)
+        return found
 
-    def _put(self, device: int, due: float) -> None:
-        self._due[device] = due
-        self._slots.setdefault(int(due), []).append(device)
+    def _slot_of(self, entry: _Entry[T]) -> int:
+        return int(entry.phase + entry.count * entry.every)
+
+    def _put(self, entry: _Entry[T]) -> None:
+        self._slots.setdefault(self._slot_of(entry), []).append(entry)

@@ -1,231 +1,320 @@
 """One device as the room sees it: what to ask, what came of it, and what was never acquired.
 
-A poll that brings nothing opens a gap, from the instant it was sent (or was due) to the next answer. A gap that
-lasts is listed piece by piece, in growing pieces, so that little of it is unlisted when the gateway is killed.
+A station is itself the job of its poll: a device has at most one in its line's queue. The poll's answers are laid into
+the decoder's image; the last one makes a scan. Where only some of a poll's blocks were answered, the scan says so by
+its qualities; where none was, the poll is a gap (`gaps.py`).
 """
 
-from collections import deque
+import math
+from collections.abc import Callable
 from typing import Any
 
 from gateway.adapter import Diagnostics, Sink
 from gateway.adapters.modbus.blocks import Block, plan, split
 from gateway.adapters.modbus.config import Understood
-from gateway.adapters.modbus.decode import Decoder
+from gateway.adapters.modbus.decode import Decoder, Text
+from gateway.adapters.modbus.gaps import Gaps
+from gateway.adapters.modbus.line import Line
 from gateway.adapters.modbus.pdu import (
+    DEVICE_FAILURE,
     GATEWAY_EXCEPTIONS,
     ILLEGAL_ADDRESS,
+    ILLEGAL_VALUE,
     Refused,
-    Request,
     Silence,
     Violation,
     read,
 )
+from gateway.adapters.modbus.rest import Rest
 from muster.clock import Clock
 from muster.device import Device
 from muster.events import Event, TextReading
 from muster.quality import Quality
 from muster.scans import How
 
-_LATENCIES = 128
-_FIRST_PIECE_US, _LONGEST_PIECE_US = 1_000_000, 60_000_000
-_FIRST_BACKOFF_S = 1.0
+_LATENCIES = 64
+"""How many of the last answers' latencies are kept; a power of two."""
+_PLAN_KEPT_S = 3600.0
+"""After this long a plan that refusals took apart is tried whole again: the device may have been starting up."""
+_IDENTIFY_EVERY_S = 60.0
+"""A device is asked what it is at most this often, however often its session ends."""
+_SUSPICIOUS_FAILURES = 3
+"""After this many polls in a row without an answer, what answers next may be another machine."""
 
 
 class Station:
-    """A device that is polled; itself the job of its poll, for a device has at most one in the queue."""
+    """A polled device.
 
-    def __init__(self, device: Device, understood: Understood, sink: Sink, clock: Clock) -> None:
+    rest: shared by all stations of one unit. again: asks for a poll beside the schedule. identify: asks
+    for its identity beside the polls.
+    """
+
+    repeatable = True
+
+    def __init__(
+        self,
+        device: Device,
+        understood: Understood,
+        line: Line,
+        rest: Rest,
+        sink: Sink,
+        clock: Clock,
+        again: Callable[[int], None],
+        identify: "Callable[[Station], None]",
+    ) -> None:
         self.device = device
         self.understood = understood
         self.timeout_s = understood.connection.timeout_ms / 1000
-        self.queued = False
-        self.not_before = 0.0
-        self.diagnostics = Diagnostics()
+        self.identity: dict[str, Any] = {}
+        self.identify_at = math.inf
+        """When the device should be asked what it is, by the loop's clock in seconds."""
+        self.silent_until = 0.0
+        """Until then it is not asked for its device identification, because it did not answer."""
+        self._identified_at = -math.inf
+        self._line = line
+        self._rest = rest
         self._sink = sink
         self._clock = clock
+        self._again = again
+        self._identify = identify
         self._number = device.number
-        self._latency: deque[float] = deque(maxlen=_LATENCIES)
-        self._backoff_s = 0.0
+        self._queued = False
+        self._planned = False
+        self._due_us = 0
+        self._polls = 0
+        self._answers = 0
+        self._latencies = [0.0] * _LATENCIES
+        self._errors: dict[str, int] = {}
         self._error = ""
-        self._gap_from: int | None = None
-        self._gap_polls = 0
-        self._gap_reason = ""
-        self._piece_us = _FIRST_PIECE_US
+        self._last_error = ""
+        self._last_good: int | None = None
+        self._troubled = False
+        self._failures = 0
         self._failed: dict[int, Quality] = {}
         self._refusal = ""
-        self._resplit: list[int] = []
-        self._at = 0
-        self._sent_us = 0
-        self._sent = 0.0
-        start = understood.connection.window.start if understood.connection.window else 0
-        self._compile(plan(understood.places, understood.connection.limits, start))
+        self._to_split: list[int] = []
+        self._split_at: float | None = None
+        self._gaps = Gaps(self._list_gap)
+        self._compile(self._whole_plan())
+
+    def _whole_plan(self) -> list[Block]:
+        connection = self.understood.connection
+        start = connection.window.start if connection.window else 0
+        return plan(self.understood.places, connection.limits, start)
 
     def _compile(self, blocks: list[Block]) -> None:
         unit = self.understood.connection.unit
         self._blocks = blocks
         self._requests = [read(unit, block.table, block.start, block.count) for block in blocks]
         self._decoder = Decoder(blocks)
-
-    # The poll, as a line's job.
-
-    def begin(self) -> None:
-        """Make ready for a poll; the line asks for its requests next."""
-        self.queued = True
+        self._image = self._decoder.image
+        self._spans = self._decoder.spans
+        self._count = len(blocks)
         self._at = 0
-        self._sent_us = self._clock.now_us()
-        self._failed.clear()
-        self._resplit.clear()
-        self._refusal = ""
-        self.diagnostics.polls += 1
+        self.request = self._requests[0]
 
-    def next(self) -> Request | None:
-        """Return the next block's request."""
-        if self._at == 0:
-            self._sent_us = self._clock.now_us()
-            self._sent = self._clock.monotonic()
-        if self._at >= len(self._requests):
-            return None
-        return self._requests[self._at]
+    # The poll.
 
-    def answer(self, values: bytes | memoryview) -> None:
-        """Take a block's values."""
-        begin, end = self._decoder.spans[self._at]
-        self._decoder.image[begin:end] = values
-        self._advance()
+    def due(self, now: float, now_us: int, missed: int) -> None:
+        """Poll, or note why not; `missed` polls before it came too late, -1: this one is beside the schedule.
 
-    def refuse(self, refused: Refused) -> None:
+        now: the loop's time in seconds; now_us: µs since 1970.
+        """
+        planned = missed >= 0
+        if missed > 0:
+            late_us = round(missed * self.device.interval_s * 1e6)
+            self._troubled = True
+            self._gaps.miss(now_us - late_us, now_us, "gateway-late", missed)
+        if self._queued:
+            if planned:
+                self._troubled = True
+                self._gaps.hold(now_us, "modbus.slow" if self._line.serving(self) else "modbus.line-busy")
+            return
+        if not self._line.open:
+            self._skip(now_us, self._line.reason, planned)
+            return
+        if now < self._rest.until:
+            self._skip(now_us, self._rest.reason, planned)
+            return
+        if self._split_at is not None and now > self._split_at + _PLAN_KEPT_S:
+            self._split_at = None
+            self._compile(self._whole_plan())
+        if now >= self.identify_at and self._line.connected:
+            self._identify(self)
+        self._queued, self._planned, self._due_us = True, planned, now_us
+        self._polls += 1
+        self._line.put(self)
+
+    def answer(self, values: bytes | memoryview) -> bool:
+        """Take a block's values; return whether there is another block to ask for."""
+        begin, end = self._spans[self._at]
+        self._image[begin:end] = values
+        return self._advance()
+
+    def refuse(self, refused: Refused) -> bool:
         """Take a block's refusal: its tags have no value in this poll, the other blocks go on."""
         if refused.code in GATEWAY_EXCEPTIONS:
             self.fail(Silence(refused.reason))
-            self._at = len(self._requests)
-            return
-        self._failed[self._at] = Quality.REFUSED
+            return False
+        broken = refused.code == DEVICE_FAILURE
+        self._failed[self._at] = Quality.DEVICE_FAILURE if broken else Quality.REFUSED
         self._refusal = refused.reason
-        self._count(refused.reason)
-        if refused.code == ILLEGAL_ADDRESS and len(split(self._blocks[self._at])) > 1:
-            self._resplit.append(self._at)
-        self._advance()
+        self._troubled = True
+        self._count_error(refused.reason)
+        if refused.code in (ILLEGAL_ADDRESS, ILLEGAL_VALUE) and len(split(self._blocks[self._at])) > 1:
+            self._to_split.append(self._at)
+        return self._advance()
 
     def fail(self, error: Violation | Silence) -> None:
-        """End the poll without values."""
-        self.queued = False
-        self._count(error.reason)
-        self._say_error(error.reason, dict(error.detail))
-        self._miss(self._sent_us, error.reason)
-        longest = self.understood.connection.backoff_max_s
-        self._backoff_s = min(2 * self._backoff_s or _FIRST_BACKOFF_S, longest)
-        self.not_before = self._clock.monotonic() + self._backoff_s
-
-    @property
-    def waiting_for(self) -> str:
-        """Why it is not polled while it waits out its backoff."""
-        return self._error or "modbus.timeout"
-
-    def skip(self, reason: str) -> None:
-        """Note a poll that was due and not even sent."""
-        self._miss(self._clock.now_us(), reason)
-
-    def _advance(self) -> None:
-        self._at += 1
-        if self._at == len(self._requests):
-            self._finish()
-
-    def _finish(self) -> None:
+        """End the poll; what was answered before is kept."""
         now_us = self._clock.now_us()
-        self.queued = False
-        self._backoff_s = 0.0
-        self._latency.append(1000 * (self._clock.monotonic() - self._sent))
-        self.diagnostics.answers += 1
-        if self._gap_from is not None:
-            self._close_gap(now_us)
-        decoded = self._decoder.decode(self._failed)
-        self._sink.scan(
-            self._number, now_us, now_us, self._decoder.first, decoded.value, decoded.quality, How.SOLICITED
-        )
-        for text in decoded.texts:
+        self._troubled = True
+        self._count_error(error.reason)
+        answered = self._at - len(self._failed)
+        if answered > 0:
+            for index in range(self._at, self._count):
+                self._failed[index] = Quality.NOT_ANSWERED
+            self._refusal = error.reason
+            self._finish(now_us, dict(error.detail))
+        else:
+            self._reset()
+            self._say_error(error.reason, dict(error.detail), now_us)
+            self._miss(self._due_us, now_us, error.reason, self._planned)
+        # one failure of a device that has its numbered connection to itself says nothing yet, and costs nobody
+        free = 1 if self._line.alone and self._line.numbered else 0
+        self._rest.reason = error.reason
+        self._rest.extend(self._line.now(), self.understood.connection.backoff_max_s, free)
+
+    def _skip(self, now_us: int, reason: str, planned: bool) -> None:
+        """Note a poll that was due and not even sent."""
+        self._troubled = True
+        self._miss(now_us, now_us, reason, planned)
+
+    def _miss(self, from_us: int, now_us: int, reason: str, planned: bool) -> None:
+        self._failures += 1
+        self._gaps.miss(from_us, now_us, reason, 1 if planned else 0)
+        self._again(self._number)
+
+    def _advance(self) -> bool:
+        self._at += 1
+        if self._at < self._count:
+            self.request = self._requests[self._at]
+            return True
+        line = self._line
+        self._latencies[self._answers & (_LATENCIES - 1)] = line.now() - line.sent_at
+        self._finish(self._clock.now_us(), {})
+        return False
+
+    def _finish(self, now_us: int, detail: dict[str, Any]) -> None:
+        value, quality, texts = self._decoder.decode(self._failed)
+        self._sink.scan(self._number, now_us, now_us, self._decoder.first, value, quality, How.SOLICITED)
+        if texts:
+            self._send_texts(texts, now_us)
+        self._answers += 1
+        if len(self._failed) < self._count:
+            self._last_good = now_us
+        if self._troubled:
+            self._recover(now_us, detail)
+        self._reset()
+
+    def _reset(self) -> None:
+        """Be ready for the next poll."""
+        self._queued = False
+        self._at = 0
+        self.request = self._requests[0]
+
+    def _recover(self, now_us: int, detail: dict[str, Any]) -> None:
+        """Settle what was wrong before this answer, or was partly wrong with it."""
+        self._gaps.end(now_us)
+        self._rest.clear()
+        if self._failures >= _SUSPICIOUS_FAILURES:
+            self._ask_identity()
+        self._failures = 0
+        if self._refusal:
+            self._say_error(self._refusal, detail, now_us)
+        else:
+            self._error = ""
+            self._troubled = False
+        self._refusal = ""
+        self._failed.clear()
+        if self._to_split:
+            wanted = set(self._to_split)
+            self._to_split.clear()
+            pieces = [split(block) if at in wanted else [block] for at, block in enumerate(self._blocks)]
+            self._compile([block for piece in pieces for block in piece])
+            self._split_at = self._line.now()
+
+    def _send_texts(self, texts: list[Text], now_us: int) -> None:
+        for text in texts:
             self._sink.text(
                 TextReading(self._number, text.position, now_us, now_us, text.value, text.quality)
             )
-        if self._refusal:
-            self._say_error(self._refusal, {})
-        else:
-            self._error = ""
-            self.diagnostics.last_good = now_us
-        if self._resplit:
-            wanted = set(self._resplit)
-            pieces = [split(block) if at in wanted else [block] for at, block in enumerate(self._blocks)]
-            self._compile([block for piece in pieces for block in piece])
-            self._at = len(self._requests)
 
-    # What was never acquired.
-
-    def _miss(self, from_us: int, reason: str) -> None:
-        if self._gap_from is None:
-            self._gap_from, self._piece_us = from_us, _FIRST_PIECE_US
-        self._gap_polls += 1
-        self._gap_reason = reason
-        now_us = self._clock.now_us()
-        if now_us - self._gap_from >= self._piece_us:
-            self._list_gap(now_us)
-            self._gap_from = now_us
-            self._piece_us = min(2 * self._piece_us, _LONGEST_PIECE_US)
-
-    def _close_gap(self, now_us: int) -> None:
-        self._list_gap(now_us)
-        self._gap_from = None
-
-    def _list_gap(self, until_us: int) -> None:
-        assert self._gap_from is not None
-        if self._gap_polls or until_us > self._gap_from:
-            self._sink.event(
-                Event("gap", self._number, self._gap_from, until_us, self._gap_reason, polls=self._gap_polls)
-            )
-        self._gap_polls = 0
-
-    def stop(self) -> None:
-        """List what is still open, when the device is no longer polled."""
-        if self._gap_from is not None:
-            self._close_gap(self._clock.now_us())
-
-    # What the room tells of the session.
+    # What the room tells.
 
     def session_up(self) -> None:
         """Say that a session began."""
-        self.diagnostics.session = "up"
-        self.not_before = 0.0
-        self._backoff_s = 0.0
+        self._rest.clear()
+        self._ask_identity()
         self._sink.event(Event("session_up", self._number, self._clock.now_us()))
 
     def session_down(self, reason: str, detail: dict[str, int | str]) -> None:
         """Say that the session ended, or cannot be opened."""
-        self.diagnostics.session = "down"
         self._error = reason
-        self._count(reason)
+        self._troubled = True
+        self._count_error(reason)
         self._sink.event(
             Event("session_down", self._number, self._clock.now_us(), reason=reason, detail=dict(detail))
         )
 
+    def _ask_identity(self) -> None:
+        """Ask it what it is, soon: it may be another machine now."""
+        self.identify_at = max(self._line.now(), self._identified_at + _IDENTIFY_EVERY_S)
+
+    def identifying(self) -> None:
+        """Note that it is being asked."""
+        self.identify_at = math.inf
+        self._identified_at = self._line.now()
+
     def identified(self, evidence: dict[str, Any], origin: str | None) -> None:
         """Say what the device says it is, once per change."""
-        if evidence != self.diagnostics.identity:
-            self.diagnostics.identity = evidence
+        if evidence != self.identity:
+            self.identity = evidence
             self._sink.event(
                 Event("identity", self._number, self._clock.now_us(), detail=evidence, origin=origin)
             )
 
+    def stop(self, reason: str) -> None:
+        """List what is still open, when the device is no longer polled."""
+        now_us = self._clock.now_us()
+        if self._queued:
+            self._line.withdraw(self)
+            self._gaps.miss(self._due_us, now_us, reason, 1 if self._planned else 0)
+        self._gaps.end(now_us)
+
     def report(self) -> Diagnostics:
-        """Return the counters, with the latencies of the last polls."""
-        ordered = sorted(self._latency)
-        if ordered:
-            self.diagnostics.latency_ms_p50 = ordered[len(ordered) // 2]
-            self.diagnostics.latency_ms_p99 = ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)]
-        return self.diagnostics
+        """Return the counters, with the latencies of the last answers."""
+        kept = sorted(self._latencies[: min(self._answers, _LATENCIES)])
+        return Diagnostics(
+            session="up" if self._line.connected else "down",
+            polls=self._polls,
+            answers=self._answers,
+            errors=dict(self._errors),
+            last_good=self._last_good,
+            last_error=self._last_error,
+            latency_ms_p50=1000 * kept[len(kept) // 2] if kept else None,
+            latency_ms_p99=1000 * kept[len(kept) * 99 // 100] if kept else None,
+            identity=self.identity,
+        )
 
-    def _count(self, reason: str) -> None:
-        self.diagnostics.errors[reason] = self.diagnostics.errors.get(reason, 0) + 1
-        self.diagnostics.last_error = reason
+    def _count_error(self, reason: str) -> None:
+        self._errors[reason] = self._errors.get(reason, 0) + 1
+        self._last_error = reason
 
-    def _say_error(self, reason: str, detail: dict[str, Any]) -> None:
+    def _say_error(self, reason: str, detail: dict[str, Any], now_us: int) -> None:
         if reason != self._error:
             self._error = reason
-            self._sink.event(Event("error", self._number, self._clock.now_us(), reason=reason, detail=detail))
+            self._sink.event(Event("error", self._number, now_us, reason=reason, detail=detail))
+
+    def _list_gap(self, from_us: int, until_us: int, reason: str, polls: int) -> None:
+        self._sink.event(Event("gap", self._number, from_us, until_us, reason, polls=polls))

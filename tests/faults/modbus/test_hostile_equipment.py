@@ -67,7 +67,7 @@ LIES: dict[str, Reply] = {
     "modbus.wrong-unit": lambda t, u, p: frame(t, (u + 1) % 256, bytes([3, 2, 0, 9])),
     "modbus.wrong-length": lambda t, u, p: frame(t, u, bytes([3, 4, 0, 9, 0, 9])),
     "modbus.garbage": lambda t, u, p: b"\xff" * 40,
-    "modbus.timeout": lambda t, u, p: frame((t + 1) & 0xFFFF, u, bytes([3, 2, 0, 9])),
+    "modbus.wrong-transaction": lambda t, u, p: frame((t + 1) & 0xFFFF, u, bytes([3, 2, 0, 9])),
     "modbus.connection-closed": lambda t, u, p: b"",
     "modbus.device-failure": lambda t, u, p: frame(t, u, bytes([p[0] | 0x80, 4])),
 }
