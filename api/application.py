@@ -14,6 +14,7 @@ from api.database import Database
 from api.live.hub import Hub
 from api.middleware import Frame
 from api.problems import handle_problems
+from api.remembered import Remembered
 from api.road import Road
 from api.routes import (
     book,
@@ -37,6 +38,7 @@ from store.connection import pool
 ROOT = "/api/v1"
 _BODY_LIMIT = 64 * 1024
 _POOL_MOST = 8
+_DAYS_LAST_S = 60.0
 
 
 def create_app(
@@ -66,6 +68,7 @@ def create_app(
                 Access(settings, database, ticking),
                 Road(settings.bus, settings.request_timeout_s),
                 Hub(database, rulebook.presence, families, ticking),
+                Remembered(ticking, _DAYS_LAST_S),
             )
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(app.state.muster.road.run(stop), name="road")

@@ -9,8 +9,11 @@ from fastapi import Depends, Request
 from api.access import Access
 from api.database import Database
 from api.live.hub import Hub
+from api.models.counts import DaysAnswer
+from api.remembered import Remembered
 from api.road import Road
 from api.settings import Settings
+from evidence.counting.count import Scope
 from evidence.rulebooks import Rulebook
 from muster.presence import Definition
 from muster.protocol import ProtocolInfo
@@ -28,6 +31,8 @@ class State:
     access: Access
     road: Road
     hub: Hub
+    days: Remembered[dict[Scope, DaysAnswer]]
+    """How many devices last, for counts of now: a month of presence is read once a minute at most."""
 
     @property
     def definition(self) -> Definition:

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated
 
 from fastapi import Query
@@ -10,6 +11,7 @@ from api.access import CurrentViewer
 from api.database import Reading
 from api.models.counts import (
     CountAnswer,
+    DaysAnswer,
     DefinitionAnswer,
     ExcludedPage,
     FrameAnswer,
@@ -49,7 +51,12 @@ Window = Annotated[
     Query(description="Length of the window that ends at `at`: 90s, 15m, 1h, 7d.", examples=["1h"]),
 ]
 DaysWanted = Annotated[
-    bool, Query(description="Whether to count the devices that last; it reads a month.", examples=[True])
+    bool,
+    Query(
+        description="Whether to count the devices that last; it reads a month. Of a count of now it may be a "
+        "minute old.",
+        examples=[True],
+    ),
 ]
 
 
@@ -80,14 +87,18 @@ async def count_devices(
         moment = asked(at, as_known_at, reading.now)
         devices = await questions.states(reading.connection, moment.at, moment.known, state.definition, which)
         over = await _stretches(reading, state, moment, moment.at - window, which)
-        rule = state.rulebook.days_rule
-        first = to_datetime(int(rule.bounds(moment.at)[0]))
-        month = await _stretches(reading, state, moment, first, which) if days else None
+        lasting: dict[Scope, DaysAnswer] = {}
+        if days and at is None and as_known_at is None:
+            key = (viewer.enterprise, enterprise, industry)
+            lasting = await state.days.get(key, partial(_lasting, reading, state, moment, which))
+        elif days:
+            lasting = await _lasting(reading, state, moment, which)
     answers: dict[Scope, ScopeAnswer] = {}
     for word in SCOPES if scope is None else (scope,):
         counted = count(devices, word, state.families)
-        lasting = None if month is None else days_answer(month, word, rule, moment.at)
-        answers[word] = scope_answer(counted, moment, limit, over, moment.at - window, lasting)
+        answers[word] = await asyncio.to_thread(
+            scope_answer, counted, moment, limit, over, moment.at - window, lasting.get(word)
+        )
     return CountAnswer(
         at=moment.at,
         as_known_at=moment.known,
@@ -212,3 +223,10 @@ async def _stretches(
     return await questions.stretches(
         reading.connection, start, moment.at, moment.known, state.definition, which
     )
+
+
+async def _lasting(reading: Reading, state: State, moment: Asked, which: Filter) -> dict[Scope, DaysAnswer]:
+    """Count the devices that last by the rulebook's rule."""
+    rule = state.rulebook.days_rule
+    month = await _stretches(reading, state, moment, to_datetime(int(rule.bounds(moment.at)[0])), which)
+    return {scope: await asyncio.to_thread(days_answer, month, scope, rule, moment.at) for scope in SCOPES}
