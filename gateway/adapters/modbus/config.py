@@ -40,6 +40,8 @@ WIDTHS: dict[str, int] = {
 TYPES = frozenset(WIDTHS)
 SLOT_S = 0.05
 """The grain of all polling, in seconds."""
+MOST_POSITIONS = 65_535
+"""A scan is as long as its highest position asks for, so that has a limit."""
 
 
 class _Model(BaseModel):
@@ -265,8 +267,8 @@ def understand(device: Device) -> Understood:
         raise ConfigError("tags: a device without tags cannot be polled")
     places = tuple(_place(tag, connection) for tag in sorted(device.tags, key=lambda tag: tag.position))
     positions = [place.tag.position for place in places]
-    if positions[0] < 1 or len(set(positions)) != len(positions):
-        raise ConfigError("tags: positions count from 1 and are each used once")
+    if positions[0] < 1 or positions[-1] > MOST_POSITIONS or len(set(positions)) != len(positions):
+        raise ConfigError(f"tags: positions count from 1 to at most {MOST_POSITIONS} and are each used once")
     return Understood(connection, places)
 
 
