@@ -61,7 +61,7 @@ class ModbusRoom:
                 self._tick(slot, loop.time())
         finally:
             for _, station in self._stations.values():
-                station.stop("gateway-stopping")
+                station.stop("gateway-stopped")
             for post in list(self._posts.values()):
                 await post.end()
             self._posts.clear()
@@ -136,7 +136,7 @@ class ModbusRoom:
     def _remove(self, number: int) -> None:
         post, _ = self._stations.pop(number)
         self._schedule.remove(number)
-        post.remove(number, "reconfigured")
+        post.remove(number, "modbus.reconfigured")
 
     def _watched(self, device: int) -> tuple[Post, Station]:
         if device not in self._stations:
