@@ -29,8 +29,8 @@ async def refuse_unknown(request: Request) -> None:
         RequestValidationError: there is such a parameter.
     """
     route = request.scope.get("route")
-    if not isinstance(route, APIRoute):
-        return
+    if not isinstance(route, APIRoute) or not route.include_in_schema:
+        return  # the console's pages keep their own state in the address
     known = {field.alias: field for field in route.dependant.query_params}
     given = Counter(name for name, _ in request.query_params.multi_items())
     errors = [
