@@ -17,7 +17,7 @@ from ingest.registry import Registry
 from ingest.writes import Gap, Identity, Memory, Presence, Session, SessionEnd, Stored, WatchRow, Writes
 from muster.clock import SECOND_US
 from muster.events import Event
-from muster.presence import Transition, fresh
+from muster.presence import Transition
 from muster.watch import Watch
 
 REMEMBER_EVERY_US = 10 * SECOND_US
@@ -165,11 +165,9 @@ class Observer:
             self._remember_now = True
         assert self.watch is not None
         begun += self._know_devices(self.watch, accepted)
-        windows = self.watch.window_us(scans.device)
         # polled scans need no clock offset; a protocol that measures one passes it here, by device
         offsets = np.zeros(len(scans), np.int64)
-        is_fresh = fresh(scans, windows, offsets)
-        moved = self.watch.advance(scans, is_fresh, header.events, header.watched_until)
+        moved = self.watch.advance(scans, offsets, header.events, header.watched_until)
         self.epoch, self.sequence = header.epoch, header.sequence
         self.watched_until = header.watched_until
         self.stream_sequence = accepted.message.stream_sequence
@@ -185,12 +183,12 @@ class Observer:
             gone = watch.release(np.setdiff1d(watch.devices(), own))
             self._remember_now |= bool(gone)
             self.registry_version = registry.version
-        events = [event.device for event in accepted.batch.header.events if event.device]
-        spoken = np.concatenate([accepted.batch.scans.device, np.array(events, np.int32)])
-        others = np.setdiff1d(spoken, watch.devices())
-        if len(others):
-            watch.keep(others, registry.window_us[others])
-            self._remember_now = True
+        events = np.array([e.device for e in accepted.batch.header.events if e.device], np.int32)
+        for spoken in (accepted.batch.scans.device, events):
+            others = watch.unknown(spoken)
+            if len(others):
+                watch.keep(others, registry.window_us[others])
+                self._remember_now = True
         return gone
 
     def _extend(self, header: Header, contiguous: bool, watch_id: int, writes: Writes, lease_us: int) -> None:

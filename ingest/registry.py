@@ -130,8 +130,10 @@ class Registry:
     def strangers(self, gateway: int, device: NDArray[np.int32]) -> NDArray[np.int32]:
         """Return those of `device` ((n,)) that are not and never were the gateway's, each once."""
         inside = (device > 0) & (device < len(self.gateway))
-        known = np.where(inside, device, 0)
-        doubtful = np.unique(device[~inside | (self.gateway[known] != gateway)])
+        strange = ~inside | (self.gateway[np.where(inside, device, 0)] != gateway)
+        if not strange.any():
+            return np.empty(0, np.int32)
+        doubtful = np.unique(device[strange])
         kept = [number for number in doubtful.tolist() if gateway not in self._former.get(number, ())]
         return np.array(kept, np.int32)
 

@@ -152,15 +152,17 @@ def due_minutes(
     """
     if not len(time):
         return [], []
-    minute = time // MINUTE_US * MINUTE_US
-    recent = (minute > now_us - RECENT_US) & (minute <= now_us + MINUTE_US)
-    minutes: list[int] = np.unique(minute[recent]).tolist()
+    minute = time // MINUTE_US
+    recent = (minute > (now_us - RECENT_US) // MINUTE_US) & (minute <= (now_us + MINUTE_US) // MINUTE_US)
+    starts = np.flatnonzero(np.diff(minute, prepend=minute[0] - 1))
+    minutes: list[int] = np.unique(minute[starts][recent[starts]]).tolist()
     devices = [0] * len(minutes)
     if not recent.all():
-        pairs = np.unique(np.stack([minute[~recent], device[~recent].astype(np.int64)]), axis=1)
-        starts = np.flatnonzero(np.diff(pairs[0], prepend=pairs[0, 0] - 1))
-        for group in np.split(pairs, starts[1:], axis=1):
-            few = group[1].tolist() if group.shape[1] <= FEW else [0]
-            minutes += [int(group[0, 0])] * len(few)
+        late, which = np.unique(minute[~recent], return_inverse=True)
+        pairs = np.unique((which.astype(np.int64) << 32) | device[~recent])
+        _, limits = np.unique(pairs >> 32, return_index=True)
+        for number, group in zip(late.tolist(), np.split(pairs, limits[1:]), strict=True):
+            few = (group & 0xFFFFFFFF).tolist() if len(group) <= FEW else [0]
+            minutes += [number] * len(few)
             devices += few
-    return minutes, devices
+    return [number * MINUTE_US for number in minutes], devices

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from muster.errors import IntegrityError
 from muster.events import Event
-from muster.presence import NEVER, State, Transition
+from muster.presence import NEVER, State, Transition, fresh
 from muster.scans import How, Scans
 
 
@@ -94,21 +94,20 @@ class Watch:
         rows, known = self._find(np.array([device], np.int32))
         return State(int(self._state[rows[0]])) if known[0] else State.UNOBSERVED
 
-    def window_us(self, device: NDArray[np.int32]) -> NDArray[np.int64]:
-        """Return the windows of devices ((n,) with repeats) in µs, (n,); 0 for one not kept."""
-        rows, known = self._find(device)
-        windows = np.zeros(len(device), np.int64)
-        windows[known] = self._window[rows[known]]
-        return windows
+    def unknown(self, device: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Return those of `device` ((n,) with repeats) that are not kept, each once."""
+        _, known = self._find(device)
+        return np.empty(0, np.int32) if known.all() else np.unique(device[~known])
 
     def advance(
-        self, scans: Scans, is_fresh: NDArray[np.bool_], events: Sequence[Event], until_us: int
+        self, scans: Scans, clock_offset_us: NDArray[np.int64], events: Sequence[Event], until_us: int
     ) -> list[Transition]:
         """Move all devices to `until_us` with what arrived, and return what changed, in order of time.
 
-        is_fresh: (n,) bool from `fresh`. Scans and events of devices not kept are passed over, and so is
-        history: what a source had buffered is no answer. Devices in a steady state and without events cost no
-        Python work each. No device has two transitions at one instant.
+        clock_offset_us: (n,) int64, each scan's source clock less ours, as `fresh` takes it. Scans and events
+        of devices not kept are passed over, and so is history: what a source had buffered is no answer. Devices
+        in a steady state and without events cost no Python work each. No device has two transitions at one
+        instant.
         """
         until_us = max(self.until_us, until_us)
         happened: dict[int, list[tuple[int, int, str]]] = {}
@@ -121,7 +120,7 @@ class Watch:
                         (min(event.at, until_us), kind, event.reason)
                     )
         if len(scans):
-            self._arrive(scans, is_fresh, happened, until_us)
+            self._arrive(scans, clock_offset_us, happened, until_us)
         for row, items in happened.items():
             # at one instant scans come first, then events as they were given (sorting is stable)
             for at, kind, reason in sorted(items, key=lambda item: (item[0], item[1] > _ANSWER)):
@@ -143,14 +142,14 @@ class Watch:
     def _arrive(
         self,
         scans: Scans,
-        is_fresh: NDArray[np.bool_],
+        clock_offset_us: NDArray[np.int64],
         happened: dict[int, list[tuple[int, int, str]]],
         until_us: int,
     ) -> None:
         """Take up the scans that change no state; put the others into `happened`."""
         rows, counts = self._find(scans.device)
         counts &= scans.how != How.HISTORY
-        rows, good = rows[counts], is_fresh[counts]
+        rows, good = rows[counts], fresh(scans, self._window[rows], clock_offset_us)[counts]
         received = np.minimum(scans.received[counts], until_us)
         state = self._state[rows]
         window = self._window[rows]

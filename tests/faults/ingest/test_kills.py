@@ -30,7 +30,7 @@ from deploy import postgres as embedded_postgres
 from deploy.child import Command, options
 from muster.clock import to_us
 from muster.events import Event, TextReading
-from muster.presence import Definition, Transition, fresh
+from muster.presence import Definition, Transition
 from muster.scans import NULL, NULL_BITS, How, ScanBuilder, Scans
 from muster.watch import Watch
 from store.migrations import migrate
@@ -174,9 +174,7 @@ class Sender:
             self.watch = Watch(since)
             count = len(self.devices)
             self.watch.keep(np.array(self.devices, np.int32), np.full(count, Definition().window_us(1.0)))
-        windows = self.watch.window_us(scans.device)
-        is_fresh = fresh(scans, windows, np.zeros(len(scans), np.int64))
-        self.due += self.watch.advance(scans, is_fresh, events, until)
+        self.due += self.watch.advance(scans, np.zeros(len(scans), np.int64), events, until)
 
     async def run(self, client: Client, stop: asyncio.Event) -> None:
         while not stop.is_set():

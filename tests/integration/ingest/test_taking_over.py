@@ -17,7 +17,7 @@ from ingest.registry import QUERIES
 from ingest.worker import share
 from muster.clock import to_us
 from muster.events import Event
-from muster.presence import Definition, Transition, fresh
+from muster.presence import Definition, Transition
 from muster.scans import How, ScanBuilder, Scans
 from muster.watch import Watch
 from tests.conftest import Bus, Database
@@ -165,8 +165,7 @@ async def test_presence_goes_on_exactly_through_deaths_and_take_overs(
                 since, at = at, at + chance.randint(1, 6 * SECOND)
                 scans, events = random_batch(chance, devices, since, at)
                 last = await gateway.send(bus, 0, scans, events=events, since=since, until=at)
-                is_fresh = fresh(scans, reference.window_us(scans.device), np.zeros(len(scans), np.int64))
-                due += reference.advance(scans, is_fresh, events, at)
+                due += reference.advance(scans, np.zeros(len(scans), np.int64), events, at)
                 if chance.random() < 0.3:
                     await stored(database, last)
             if life % 2:
@@ -175,7 +174,7 @@ async def test_presence_goes_on_exactly_through_deaths_and_take_overs(
                 await stored(database, last)
     async with worker(database, nats, bus, "last"):
         await stored(database, await gateway.send(bus, 0, since=at, until=at + 60 * SECOND))
-    due += reference.advance(Scans.empty(), np.empty(0, np.bool_), [], at + 60 * SECOND)
+    due += reference.advance(Scans.empty(), np.empty(0, np.int64), [], at + 60 * SECOND)
     query = "select device, valid_from, state, reason from presence order by valid_from, device"
     found = [
         (device, to_us(time), state, reason) for device, time, state, reason in rows(database.owner, query)

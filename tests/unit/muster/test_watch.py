@@ -56,8 +56,7 @@ def columns(inputs: list[Input]) -> tuple[Scans, list[Event]]:
 
 def batch(watch: Watch, inputs: list[Input], until: int) -> list[Transition]:
     scans, events = columns(inputs)
-    is_fresh = fresh(scans, watch.window_us(scans.device), np.zeros(len(scans), np.int64))
-    return watch.advance(scans, is_fresh, events, until)
+    return watch.advance(scans, np.zeros(len(scans), np.int64), events, until)
 
 
 def started() -> Watch:
@@ -188,7 +187,7 @@ def test_a_missing_value_does_not_connect_whatever_its_quality_says() -> None:
     builder = ScanBuilder()
     builder.add(3, SINCE + 1, SINCE + 1, 1, np.array([NULL]), None, How.SOLICITED)
     scans = builder.build()
-    watch.advance(scans, fresh(scans, watch.window_us(scans.device), np.zeros(1, np.int64)), [], SINCE + 2)
+    watch.advance(scans, np.zeros(1, np.int64), [], SINCE + 2)
     assert watch.state_of(3) == State.RESPONDING
 
 
@@ -214,7 +213,7 @@ def test_the_reason_of_an_error_is_forgotten_when_a_value_comes() -> None:
     watch = started()
     scans, _ = columns([Input(SINCE + 1, 3, "good")])
     event = Event("error", 3, SINCE + 2, reason="timeout")
-    watch.advance(scans, np.array([True]), [event], SINCE + 3)
+    watch.advance(scans, np.zeros(1, np.int64), [event], SINCE + 3)
     batch(watch, [Input(SINCE + 5, 3, "good")], SINCE + 6)
     (expired,) = [t for t in batch(watch, [], SINCE + 200) if t.device == 3]
     assert (expired.at, expired.reason) == (SINCE + 5 + WINDOW, "value-expired")
@@ -224,7 +223,7 @@ def test_the_last_error_is_why_a_device_is_no_longer_connected() -> None:
     watch = started()
     batch(watch, [Input(SINCE + 1, 3, "good")], SINCE + 2)
     watch.advance(
-        Scans.empty(), np.empty(0, np.bool_), [Event("error", 3, SINCE + 9, reason="timeout")], SINCE + 9
+        Scans.empty(), np.empty(0, np.int64), [Event("error", 3, SINCE + 9, reason="timeout")], SINCE + 9
     )
     (expired,) = [t for t in batch(watch, [], SINCE + 200) if t.device == 3]
     assert (expired.state, expired.reason) == (State.OFFLINE, "timeout")
@@ -250,7 +249,7 @@ def test_an_arrival_before_what_was_already_told_does_not_rewrite_it() -> None:
 def test_a_received_time_in_the_future_makes_no_device_connected_beyond_its_window() -> None:
     watch = started()
     scans, _ = columns([Input(SINCE + 10**9, 3, "good")])
-    watch.advance(scans, np.array([True]), [], SINCE + 10)
+    watch.advance(scans, np.zeros(1, np.int64), [], SINCE + 10)
     batch(watch, [], SINCE + 10 + WINDOW + 1)
     assert watch.state_of(3) < State.CONNECTED
 

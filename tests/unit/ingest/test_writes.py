@@ -1,0 +1,33 @@
+"""Which minutes are rolled up again: the present ones whole, past ones by device while they are few."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.copying import LEAST_US, MOST_US
+from ingest.writes import FEW, MINUTE_US, due_minutes
+
+NOW = 1_700_000_000_000_000
+
+TIMES = st.one_of(st.integers(NOW - 10 * MINUTE_US, NOW + 3 * MINUTE_US), st.integers(LEAST_US, MOST_US))
+
+
+@given(st.lists(st.tuples(TIMES, st.integers(1, 2**31 - 1)), max_size=40))
+def test_every_minute_that_a_scan_came_into_is_due_once(scans: list[tuple[int, int]]) -> None:
+    time = np.array([at for at, _ in scans], np.int64)
+    device = np.array([number for _, number in scans], np.int32)
+    minutes, devices = due_minutes(time, device, NOW)
+    marks = list(zip(minutes, devices, strict=True))
+    assert len(set(marks)) == len(marks)
+    assert {minute for minute, _ in marks} == {at // MINUTE_US * MINUTE_US for at, _ in scans}
+    for at, number in scans:
+        minute = at // MINUTE_US * MINUTE_US
+        assert (minute, 0) in marks or (minute, number) in marks
+        assert not ((minute, 0) in marks and (minute, number) in marks)
+
+
+def test_many_devices_of_a_past_minute_mark_their_partition() -> None:
+    past = np.full(FEW + 1, NOW - 60 * MINUTE_US)
+    numbers = np.arange(1, FEW + 2, dtype=np.int32)
+    assert due_minutes(past, numbers, NOW)[1] == [0]
+    assert due_minutes(past[1:], numbers[1:], NOW)[1] == numbers[1:].tolist()
