@@ -222,11 +222,14 @@ class Line:
 
     def lost(self, reason: str) -> None:
         job = self._job
+        self._free()
         if job is not None and job.repeatable and self._worked:
             # the peer may have ended a session that it thought idle; a session that never worked gives no hope
-            self._free()
             self._queue.appendleft(job)
+            job = None
         self._disconnect(reason, hopeful=self._worked)
+        if job is not None:
+            job.fail(Silence(reason))
 
     def _resynchronise(self) -> bool:
         """Go on with the same connection after bytes that are no frame; return whether that can be done."""
