@@ -28,7 +28,22 @@ test("the point in the middle of each square finds its device", () => {
   const packed = pack([group("a", 1, 130), group("b", 500, 61)], 600, 400, 24);
   for (const placed of packed.groups) {
     placed.devices.forEach((device, index) => {
-      const { x, y } = corner(packed, placed.top, index);
+      const { x, y } = corner(packed, placed, index);
+      expect(deviceAt(packed, x + packed.side / 2, y + packed.side / 2)).toBe(device);
+    });
+  }
+});
+
+test("many small groups stand in lanes, larger than in one column, and every square is still found", () => {
+  const many = Array.from({ length: 12 }, (_, at) => group(`g${at}`, at * 100, 43));
+  const packed = pack(many, 1160, 620, 28);
+  expect(new Set(packed.groups.map((placed) => placed.left)).size).toBeGreaterThan(1);
+  expect(packed.side).toBeGreaterThan(12);
+  expect(packed.height).toBeLessThanOrEqual(620);
+  for (const placed of packed.groups) {
+    placed.devices.forEach((device, index) => {
+      const { x, y } = corner(packed, placed, index);
+      expect(x + packed.side).toBeLessThanOrEqual(1160);
       expect(deviceAt(packed, x + packed.side / 2, y + packed.side / 2)).toBe(device);
     });
   }

@@ -168,7 +168,6 @@ async function columns(
     const page = await ask<ReadingPage>(`/devices/${id}/readings`, { ...query, cursor: whole.next }, { signal });
     whole.time.push(...page.time);
     whole.value?.push(...(page.value ?? []));
-    whole.text?.push(...(page.text ?? []));
     whole.quality?.push(...(page.quality ?? []));
     whole.min?.push(...(page.min ?? []));
     whole.max?.push(...(page.max ?? []));

@@ -19,7 +19,7 @@ export function draw(context: CanvasRenderingContext2D, scene: Scene, width: num
   context.globalAlpha = scene.stale ? 0.4 : 1;
   for (const group of packed.groups) {
     group.devices.forEach((device, index) => {
-      const { x, y } = corner(packed, group.top, index);
+      const { x, y } = corner(packed, group, index);
       square(context, x, y, packed.side, scene.stateOf(device), palette);
     });
   }
@@ -83,7 +83,7 @@ function outline(context: CanvasRenderingContext2D, packed: Packed, device: numb
   for (const group of packed.groups) {
     const index = group.devices.indexOf(device);
     if (index < 0) continue;
-    const { x, y } = corner(packed, group.top, index);
+    const { x, y } = corner(packed, group, index);
     context.strokeStyle = colour;
     context.lineWidth = 2;
     context.strokeRect(x - 1, y - 1, packed.side + 2, packed.side + 2);

@@ -9,7 +9,7 @@ import type { Seen } from "../live/reducer";
 import { paletteAt } from "../theme";
 import { draw } from "./draw";
 import style from "./field.module.css";
-import { deviceAt, type Group, neighbour, pack, placeOf } from "./packing";
+import { deviceAt, type Group, neighbour, pack, type Placed, placeOf } from "./packing";
 
 interface FieldProps {
   groups: readonly Group[];
@@ -109,7 +109,7 @@ export function Field({ groups, devices, states, now, stale }: FieldProps) {
         }}
       />
       {packed.groups.map((group) => (
-        <GroupHeading key={group.key} top={group.heading} label={group.label} devices={group.devices} states={states} />
+        <GroupHeading key={group.key} group={group} states={states} />
       ))}
       {selected !== null && (
         <Note
@@ -127,16 +127,15 @@ export function Field({ groups, devices, states, now, stale }: FieldProps) {
 }
 
 interface HeadingProps {
-  top: number;
-  label: string;
-  devices: readonly number[];
+  group: Placed;
   states: ReadonlyMap<number, Seen>;
 }
 
-function GroupHeading({ top, label, devices, states }: HeadingProps) {
+function GroupHeading({ group, states }: HeadingProps) {
+  const { label, devices } = group;
   const connected = devices.reduce((sum, device) => sum + (states.get(device)?.state === "connected" ? 1 : 0), 0);
   return (
-    <p className={style.heading} style={{ top }}>
+    <p className={style.heading} style={{ top: group.heading, left: group.left }}>
       <span>{label}</span>
       <span>
         <b>{count(connected)}</b> / {count(devices.length)}

@@ -1,4 +1,7 @@
-/** Places squares in a field: as large as they fit, group after group, each group beginning on a row of its own. */
+/**
+ * Places squares in a field: as large as they fit, group after group, each group beginning on a row of its own.
+ * Many small groups stand in lanes side by side, wherever that makes the squares larger.
+ */
 
 export interface Group {
   key: string;
@@ -13,12 +16,26 @@ export interface Packed {
   side: number;
   columns: number;
   height: number;
-  /** Top of each group's heading and of its first row, px. */
-  groups: { key: string; label: string; heading: number; top: number; devices: number[] }[];
+  /** Left edge of each group's lane, top of its heading and of its first row, px. */
+  groups: Placed[];
+}
+
+export interface Placed {
+  key: string;
+  label: string;
+  left: number;
+  heading: number;
+  top: number;
+  devices: number[];
 }
 
 const LARGEST = 40;
 const SMALLEST = 4;
+/** Most lanes, and the space between two, px. */
+const MOST_LANES = 4;
+const BETWEEN_LANES = 32;
+/** Narrower lanes, px, would cut the headings. */
+const NARROWEST_LANE = 240;
 /** Below this pitch, px, a fraction of a pixel would show as seams: the field then ends where it ends. */
 const EVEN_FROM = 12;
 
@@ -52,35 +69,65 @@ function largestThatFits(sizes: readonly number[], width: number, height: number
  */
 export function pack(groups: readonly Group[], width: number, height: number, heading: number, between = 10): Packed {
   const shown = groups.filter((group) => group.devices.length > 0);
-  const sizes = shown.map((group) => group.devices.length);
-  const fixed = shown.length * heading + Math.max(0, shown.length - 1) * between;
-  const { pitch, columns } = largestThatFits(sizes, width, height - fixed);
-  const side = Math.floor(pitch) - spaceIn(pitch);
-  let y = 0;
-  const placed = shown.map((group) => {
-    const top = y + heading;
-    const rows = Math.ceil(group.devices.length / columns);
-    const entry = { key: group.key, label: group.label, heading: y, top, devices: group.devices };
-    y = top + rows * pitch + between;
-    return entry;
+  let best = packInLanes(shown, 1, width, height, heading, between);
+  for (let lanes = 2; lanes <= Math.min(MOST_LANES, shown.length); lanes += 1) {
+    if ((width - (lanes - 1) * BETWEEN_LANES) / lanes < NARROWEST_LANE) break;
+    const other = packInLanes(shown, lanes, width, height, heading, between);
+    if (other.height <= height && (other.side > best.side || best.height > height)) best = other;
+  }
+  return best;
+}
+
+function packInLanes(
+  shown: readonly Group[],
+  lanes: number,
+  width: number,
+  height: number,
+  heading: number,
+  between: number,
+): Packed {
+  const laneWidth = (width - (lanes - 1) * BETWEEN_LANES) / lanes;
+  const perLane = Math.ceil(shown.length / lanes);
+  const members = Array.from({ length: lanes }, (_, lane) => shown.slice(lane * perLane, (lane + 1) * perLane));
+  const fits = members.map((here) => {
+    const fixed = here.length * heading + Math.max(0, here.length - 1) * between;
+    return largestThatFits(
+      here.map((group) => group.devices.length),
+      laneWidth,
+      height - fixed,
+    );
   });
-  return { pitch, side, columns, height: Math.max(0, y - between), groups: placed };
+  const { pitch, columns } = fits.reduce((least, fit) => (fit.pitch < least.pitch ? fit : least));
+  const side = Math.floor(pitch) - spaceIn(pitch);
+  const placed: Placed[] = [];
+  let bottom = 0;
+  members.forEach((here, lane) => {
+    let y = 0;
+    for (const group of here) {
+      const top = y + heading;
+      const left = lane * (laneWidth + BETWEEN_LANES);
+      placed.push({ key: group.key, label: group.label, left, heading: y, top, devices: group.devices });
+      y = top + Math.ceil(group.devices.length / columns) * pitch + between;
+    }
+    bottom = Math.max(bottom, y - between);
+  });
+  return { pitch, side, columns, height: Math.max(0, bottom), groups: placed };
 }
 
 /** Corner of the square at `index` within a group. */
-export function corner(packed: Packed, top: number, index: number): { x: number; y: number } {
+export function corner(packed: Packed, group: Placed, index: number): { x: number; y: number } {
   const [column, row] = [index % packed.columns, Math.floor(index / packed.columns)];
-  return { x: Math.round(column * packed.pitch), y: Math.round(top + row * packed.pitch) };
+  return { x: Math.round(group.left + column * packed.pitch), y: Math.round(group.top + row * packed.pitch) };
 }
 
 /** The device under a point of the field, or null. */
 export function deviceAt(packed: Packed, x: number, y: number): number | null {
-  if (x < 0 || x >= packed.columns * packed.pitch) return null;
   for (const group of packed.groups) {
-    if (y < group.top) return null;
-    const index = Math.floor((y - group.top) / packed.pitch) * packed.columns + Math.floor(x / packed.pitch);
-    const rows = Math.ceil(group.devices.length / packed.columns);
-    if (y < group.top + rows * packed.pitch) return group.devices[index] ?? null;
+    const [column, row] = [Math.floor((x - group.left) / packed.pitch), Math.floor((y - group.top) / packed.pitch)];
+    const inLane = column >= 0 && column < packed.columns;
+    if (inLane && row >= 0 && row < Math.ceil(group.devices.length / packed.columns)) {
+      return group.devices[row * packed.columns + column] ?? null;
+    }
   }
   return null;
 }
@@ -110,7 +157,7 @@ export function placeOf(packed: Packed, device: number): { x: number; y: number 
   for (const group of packed.groups) {
     const index = group.devices.indexOf(device);
     if (index < 0) continue;
-    const at = corner(packed, group.top, index);
+    const at = corner(packed, group, index);
     return { x: at.x + packed.side / 2, y: at.y + packed.side / 2 };
   }
   return null;
