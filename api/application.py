@@ -12,7 +12,7 @@ from api.access import Access
 from api.console import console
 from api.database import Database
 from api.live.hub import Hub
-from api.middleware import Frame
+from api.middleware import BodyLimit, Frame
 from api.problems import handle_problems
 from api.remembered import Remembered
 from api.road import Road
@@ -69,6 +69,7 @@ def create_app(
                 Road(settings.bus, settings.request_timeout_s),
                 Hub(database, rulebook.presence, families, ticking),
                 Remembered(ticking, _DAYS_LAST_S),
+                asyncio.Lock(),
             )
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(app.state.muster.road.run(stop), name="road")
@@ -84,12 +85,14 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         dependencies=[Depends(refuse_unknown)],
-        max_body_size=_BODY_LIMIT,
+    )
+    app.add_middleware(
+        BodyLimit, usual=_BODY_LIMIT, larger={f"{ROOT}/book/import": settings.upload_limit_bytes}
     )
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
-    app.add_middleware(Frame)
+    app.add_middleware(Frame, root=ROOT)
     handle_problems(app)
-    app.include_router(_versioned(settings))
+    app.include_router(_versioned())
     app.include_router(live.router)
     app.include_router(health.router)
     if settings.console_dir is not None:
@@ -104,9 +107,8 @@ def create_app(
     return app
 
 
-def _versioned(settings: Settings) -> APIRouter:
+def _versioned() -> APIRouter:
     version = APIRouter(prefix=ROOT)
     for part in (counts, devices, readings, operations, book, rulebooks, live, session):
         version.include_router(part.router)
-    version.include_router(book.uploads(settings.upload_limit_bytes))
     return version

@@ -1,5 +1,6 @@
 """What the routes of one running application share, made at its start."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
@@ -33,6 +34,9 @@ class State:
     hub: Hub
     days: Remembered[dict[Scope, DaysAnswer]]
     """How many devices last, for counts of now: a month of presence is read once a minute at most."""
+
+    importing: asyncio.Lock
+    """Held while a device book is read: one large file in memory at a time."""
 
     @property
     def definition(self) -> Definition:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, File, Path, Query, Request, Response, UploadFile
+from fastapi import File, Path, Query, Request, Response, UploadFile
 
 from api.access import CurrentViewer, WritingViewer
 from api.models.book import BookError, EnterpriseAnswer, EnterpriseList, ImportAnswer, SiteAnswer
@@ -83,46 +83,37 @@ def _file(body: bytes, kind: str, name: str) -> Response:
     return Response(body, media_type=kind, headers=headers)
 
 
-def uploads(limit_bytes: int) -> APIRouter:
-    """Return the route that takes a book of at most `limit_bytes`."""
-    receiving = router_of("book")
-    one_at_a_time = asyncio.Lock()
-
-    @receiving.post("/book/import", summary="Import a device book", max_body_size=limit_bytes)
-    async def import_book(
-        viewer: WritingViewer,
-        state: CurrentState,
-        file: Annotated[UploadFile, File(description="XLSX, CSV, YAML or JSON.")],
-        dry_run: Annotated[bool, Query(description="Only say what it would do.", examples=[True])] = True,
-        retire_missing: Annotated[
-            bool,
-            Query(
-                description="Retire devices of the named enterprises that it does not list.", examples=[False]
-            ),
-        ] = False,
-        sheet: Annotated[
-            Sheet | None,
-            Query(description="Which one a CSV holds, where it does not tell.", examples=["devices"]),
-        ] = None,
-        language: Spoken = "zh-CN",
-    ) -> ImportAnswer:
-        """Check a book beside what is registered; without `dry_run` carry it out, whole or not at all."""
-        body = await file.read()
-        name = PurePath(file.filename or "book").name
-        async with one_at_a_time, state.database.connection() as connection:
-            book = await asyncio.to_thread(ledger.load, body, name=name, sheet=sheet)
-            report = await ledger.apply(
-                connection,
-                book,
-                state.protocols,
-                dry_run=dry_run,
-                actor=viewer.label,
-                scope=viewer.enterprise,
-                retire_missing=retire_missing,
-            )
-        return _told(report, dry_run, language)
-
-    return receiving
+@router.post("/book/import", summary="Import a device book")
+async def import_book(
+    viewer: WritingViewer,
+    state: CurrentState,
+    file: Annotated[UploadFile, File(description="XLSX, CSV, YAML or JSON.")],
+    dry_run: Annotated[bool, Query(description="Only say what it would do.", examples=[True])] = True,
+    retire_missing: Annotated[
+        bool,
+        Query(description="Retire devices of the named enterprises that it does not list.", examples=[False]),
+    ] = False,
+    sheet: Annotated[
+        Sheet | None,
+        Query(description="Which one a CSV holds, where it does not tell.", examples=["devices"]),
+    ] = None,
+    language: Spoken = "zh-CN",
+) -> ImportAnswer:
+    """Check a book beside what is registered; without `dry_run` carry it out, whole or not at all."""
+    body = await file.read()
+    name = PurePath(file.filename or "book").name
+    async with state.importing, state.database.connection() as connection:
+        book = await asyncio.to_thread(ledger.load, body, name=name, sheet=sheet)
+        report = await ledger.apply(
+            connection,
+            book,
+            state.protocols,
+            dry_run=dry_run,
+            actor=viewer.label,
+            scope=viewer.enterprise,
+            retire_missing=retire_missing,
+        )
+    return _told(report, dry_run, language)
 
 
 def _told(report: ledger.Report, dry_run: bool, language: Language) -> ImportAnswer:
