@@ -135,7 +135,7 @@ class Line:
                     await asyncio.sleep(random.uniform(0, _BREATH_S))
         finally:
             self._opening = False
-            self._disconnect("modbus.not-connected", hopeful=False)
+            self._disconnect("gateway-stopped", hopeful=False)
 
     async def _stay_closed(self, reason: str, detail: dict[str, int | str]) -> None:
         """Say why no session can be opened, and wait before the next attempt."""
@@ -245,10 +245,9 @@ class Line:
     def _send(self, job: Job) -> None:
         assert self._link is not None
         self._job = job
-        self.sent_at = now = self.now()
-        self._deadline = now + job.timeout_s
         self._busy.add(self)
-        self._link.send(job.request)
+        self.sent_at = self.now() + self._link.send(job.request)
+        self._deadline = self.sent_at + job.timeout_s
 
     def _free(self) -> None:
         self._job = None

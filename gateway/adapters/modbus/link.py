@@ -51,8 +51,8 @@ class Link(Protocol):
 
     ended: str
 
-    def send(self, request: Request) -> None:
-        """Send a request; the one before it no longer waits."""
+    def send(self, request: Request) -> float:
+        """Send a request, after a pause of as many seconds as returned; the one before it no longer waits."""
         ...
 
     def forget(self) -> int:
@@ -128,7 +128,7 @@ class MbapLink(StreamLink):
         self._expected_length = 0
         self._abandoned: deque[int] = deque(maxlen=_REMEMBERED)
 
-    def send(self, request: Request) -> None:
+    def send(self, request: Request) -> float:
         number = self._number = (self._number + 1) & 0xFFFF
         self._waiting = request
         if request.mbap_head is not None:
@@ -137,6 +137,7 @@ class MbapLink(StreamLink):
         else:
             self._expected_length = 0
         self._write(number.to_bytes(2, "big") + request.mbap)
+        return 0.0
 
     def forget(self) -> int:
         self._stop_waiting()
@@ -245,10 +246,11 @@ class RtuStreamLink(StreamLink):
         super().__init__(listener)
         self._frames = RtuFrames(listener)
 
-    def send(self, request: Request) -> None:
+    def send(self, request: Request) -> float:
         self._filled = 0
         self._frames.expect(request)
         self._write(request.rtu)
+        return 0.0
 
     def forget(self) -> int:
         self._frames.forget()

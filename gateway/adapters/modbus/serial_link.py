@@ -38,12 +38,13 @@ class SerialLink:
         self._descriptor: int = port.fileno()
         self._loop.add_reader(self._descriptor, self._readable)
 
-    def send(self, request: Request) -> None:
-        wait_s = self._quiet_until - self._loop.time()
-        if wait_s > 0:
-            self._sending = self._loop.call_later(wait_s, self._write, request)
+    def send(self, request: Request) -> float:
+        pause_s = max(0.0, self._quiet_until - self._loop.time())
+        if pause_s:
+            self._sending = self._loop.call_later(pause_s, self._write, request)
         else:
             self._write(request)
+        return pause_s
 
     def forget(self) -> int:
         if self._sending is not None:

@@ -1,66 +1,14 @@
 """Equipment that lies, stalls or breaks off: no value comes from it, and nobody else is delayed."""
 
 import asyncio
+import contextlib
 import itertools
 import struct
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 
 import pytest
 
+from tests.integration.modbus.equipment import Reply, equipment, frame, honest
 from tests.integration.modbus.room import device, tag, until, working
-
-Reply = Callable[[int, int, bytes], bytes | None]
-"""(transaction, unit, request PDU) → bytes to send, None for silence."""
-
-
-def honest(transaction: int, unit: int, pdu: bytes) -> bytes:
-    """Answer a read of holding registers with 7 in each, and refuse everything else."""
-    if pdu[0] != 3:
-        answer = bytes([pdu[0] | 0x80, 1])
-    else:
-        count = struct.unpack(">H", pdu[3:5])[0]
-        answer = bytes([3, 2 * count]) + struct.pack(">H", 7) * count
-    return struct.pack(">HHHB", transaction, 0, len(answer) + 1, unit) + answer
-
-
-@asynccontextmanager
-async def equipment(reply: Reply, delay_s: float = 0.0) -> AsyncIterator[int]:
-    """Serve Modbus TCP frames with what `reply` makes of them."""
-    open_writers: set[asyncio.StreamWriter] = set()
-
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        open_writers.add(writer)
-        try:
-            while True:
-                head = await reader.readexactly(7)
-                transaction, _, length, unit = struct.unpack(">HHHB", head)
-                said = reply(transaction, unit, await reader.readexactly(length - 1))
-                if delay_s:
-                    await asyncio.sleep(delay_s)
-                if said == b"":
-                    writer.transport.abort()
-                    return
-                if said is not None:
-                    writer.write(said)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            open_writers.discard(writer)
-            writer.close()
-
-    server = await asyncio.start_server(talk, "127.0.0.1", 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
-        for writer in list(open_writers):
-            writer.transport.abort()
-        server.close()
-        await asyncio.sleep(0)
-
-
-def frame(transaction: int, unit: int, answer: bytes, protocol: int = 0) -> bytes:
-    return struct.pack(">HHHB", transaction, protocol, len(answer) + 1, unit) + answer
-
 
 LIES: dict[str, Reply] = {
     "modbus.wrong-function": lambda t, u, p: frame(t, u, bytes([4, 2, 0, 9])),
@@ -161,16 +109,13 @@ async def test_a_silent_unit_does_not_starve_its_neighbours_on_the_line() -> Non
 
 
 async def test_a_half_open_peer_is_found_out_and_the_connection_made_anew() -> None:
-    connections = itertools.count()
+    connections: list[asyncio.StreamWriter] = []
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        next(connections)
-        try:
+        connections.append(writer)
+        with contextlib.suppress(ConnectionError):
             await reader.read()
-        except ConnectionError:
-            pass
-        finally:
-            writer.close()
+        writer.close()
 
     async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
@@ -183,8 +128,71 @@ async def test_a_half_open_peer_is_found_out_and_the_connection_made_anew() -> N
             device_identification=False,
         )
         async with working(one) as (_, seen):
-            await until(lambda: next(connections) > 3, within_s=30)
-    assert {event.reason for event in seen.said("session_down")} <= {"modbus.timeout", "modbus.not-connected"}
+            await until(lambda: len(connections) >= 3, within_s=30)
+            assert {event.reason for event in seen.said("session_down")} == {"modbus.timeout"}
+            assert not seen.of(1)
+
+
+@pytest.mark.parametrize("cut", [1, 6, 7, 8, 9, 10])
+async def test_a_connection_reset_within_a_reply_gives_no_value(cut: int) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            request = await reader.readexactly(12)
+            writer.write(honest(int.from_bytes(request[:2], "big"), request[6], request[7:])[:cut])
+            await writer.drain()
+        writer.transport.abort()
+
+    async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        one = device(
+            1,
+            [tag(1, "a", "uint16", register=0)],
+            port=port,
+            backoff_max_s=0.2,
+            device_identification=False,
+        )
+        async with working(one) as (_, seen):
+            await until(lambda: len(seen.said("session_down")) > 1)
+            assert not seen.of(1)
+            assert seen.said("gap", 1)
+
+
+async def test_equipment_that_ends_the_connection_after_every_answer_is_read_without_a_gap() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            request = await reader.readexactly(12)
+            writer.write(honest(int.from_bytes(request[:2], "big"), request[6], request[7:]))
+            await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        one = device(
+            1,
+            [tag(1, "a", "uint16", register=0)],
+            interval_s=0.2,
+            port=port,
+            device_identification=False,
+        )
+        async with working(one) as (_, seen):
+            await until(lambda: len(seen.of(1)) >= 10)
+            assert not seen.said("error")
+            assert not [gap for gap in seen.said("gap") if gap.reason != "gateway-late"]
+
+
+async def test_a_full_outbox_stops_polling_and_the_room_lists_no_gap_of_its_own() -> None:
+    async with equipment(honest) as port:
+        one = device(1, [tag(1, "a", "uint16", register=0)], port=port, device_identification=False)
+        async with working(one) as (room, seen):
+            await until(lambda: len(seen.of(1)) > 1)
+            seen.full = True
+            await asyncio.sleep(0.1)
+            polls = room.diagnostics(1).polls
+            await asyncio.sleep(0.5)
+            assert room.diagnostics(1).polls == polls
+            seen.full = False
+            await until(lambda: room.diagnostics(1).polls > polls)
+    assert not [gap for gap in seen.said("gap") if gap.reason not in ("gateway-late", "gateway-stopped")]
 
 
 async def test_devices_whose_document_is_unchanged_keep_their_session(free_port: int) -> None:

@@ -162,8 +162,9 @@ async def test_sunspec_registers_on_libmodbus_are_read_and_the_nameplate_is_its_
             port=port,
             identity={"kind": "sunspec", "register": 0},
         )
-        async with working(one) as (_, seen):
+        async with working(one) as (room, seen):
             await until(lambda: bool(seen.said("identity")) and len(seen.of(1)) > 1)
+            assert [(one["model"], one["register"]) for one in await room.browse(1)] == [(1, 2), (103, 70)]
         (identity,) = seen.said("identity")
         assert identity.detail["sunspec"]["serial_number"] == "SN-0042"
         assert identity.detail["sunspec"]["vendor"] == "Honest Works"

@@ -136,3 +136,61 @@ async def test_a_certificate_that_is_not_the_expected_one_is_refused_by_name(
         await until(lambda: bool(seen.said("session_down")))
     assert seen.said("session_down")[0].reason == "modbus.certificate-refused"
     assert not seen.of(1)
+
+
+async def test_a_server_that_wants_to_know_its_client_is_shown_the_clients_certificate(
+    tmp_path: Path, tls_server: tuple[Any, int, Path]
+) -> None:
+    context, port, chain = tls_server
+    ours, key = certificate(tmp_path, "gateway.example")
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(ours)
+    server = ModbusTlsServer(bank(), address=("127.0.0.1", port), sslctx=context)
+    tls = {"ca_file": str(chain), "server_name": "plc.example"}
+    known = {**tls, "certificate_file": str(ours), "key_file": str(key)}
+    one, other = (
+        device(
+            number,
+            [tag(1, "a", "uint16", register=4)],
+            transport="tls",
+            port=port,
+            tls=which,
+            device_identification=False,
+        )
+        for number, which in ((1, known), (2, tls))
+    )
+    async with serving(server), working(one, other) as (_, seen):
+        await until(lambda: len(seen.of(1)) >= 3 and bool(seen.said("gap", 2)))
+    assert seen.of(1)[-1].value[0] == 104
+    assert not seen.of(2)
+
+
+async def test_certificate_files_that_cannot_be_used_are_named(tmp_path: Path, free_port: int) -> None:
+    one = device(
+        1,
+        [tag(1, "a", "uint16", register=4)],
+        transport="tls",
+        port=free_port,
+        tls={"ca_file": str(tmp_path / "absent.pem")},
+    )
+    async with working(one) as (_, seen):
+        await until(lambda: bool(seen.said("session_down")))
+    assert seen.said("session_down")[0].reason == "modbus.tls-files"
+
+
+async def test_bits_are_written_in_the_device_where_it_knows_how_and_by_us_where_not(free_port: int) -> None:
+    seen_functions: list[int] = []
+
+    def note(sending: bool, pdu: Any) -> Any:
+        if not sending:
+            seen_functions.append(pdu.function_code)
+        return pdu
+
+    server = ModbusTcpServer(bank(), address=("127.0.0.1", free_port), trace_pdu=note)
+    flag = tag(1, "flag", "bit", register=0, bit=9, writable=True)
+    async with serving(server), working(device(1, [flag], port=free_port)) as (room, seen):
+        await until(lambda: bool(seen.of(1)))
+        assert (await room.write(1, 1, 1)).value == 1
+        assert (await room.write(1, 1, 0)).value == 0
+    assert 22 in seen_functions
+    assert 6 not in seen_functions

@@ -28,8 +28,9 @@ class FakeLink:
         self.begun = 0
         self.in_step_again = True
 
-    def send(self, request: Request) -> None:
+    def send(self, request: Request) -> float:
         self.sent.append(request)
+        return 0.0
 
     def forget(self) -> int:
         return self.begun
