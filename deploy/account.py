@@ -16,6 +16,7 @@ _CANDIDATES = ("postgres", "nobody")
 class Account:
     """A user and group to run a child as; None where this process is not root and stays who it is."""
 
+    name: str
     uid: int
     gid: int
 
@@ -33,7 +34,7 @@ def unprivileged() -> Account | None:
             entry = pwd.getpwnam(name)
         except KeyError:
             continue
-        return Account(entry.pw_uid, entry.pw_gid)
+        return Account(name, entry.pw_uid, entry.pw_gid)
     raise ConfigError(f"running as root needs one of the users {', '.join(_CANDIDATES)} for the database")
 
 
@@ -47,16 +48,17 @@ def give(path: Path, account: Account | None) -> None:
             give(inner, account)
 
 
-def reachable(path: Path, account: Account | None) -> bool:
-    """Tell whether every folder above `path` lets a stranger pass, as a dropped account is one."""
+def barrier(path: Path, account: Account | None) -> Path | None:
+    """Return the uppermost folder above `path` that lets no stranger pass, as a dropped account is one."""
     if account is None:
-        return True
-    return all(folder.stat().st_mode & stat.S_IXOTH for folder in path.resolve().parents)
+        return None
+    above = reversed(path.resolve().parents)
+    return next((folder for folder in above if not folder.stat().st_mode & stat.S_IXOTH), None)
 
 
 def bring(folder: Path, into: Path, account: Account | None) -> Path:
     """Return `folder`, or a copy of it under `into` when the account cannot reach the original."""
-    if reachable(folder / "x", account):
+    if barrier(folder / "x", account) is None:
         return folder
     copy = into / folder.name
     if not copy.exists():

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from deploy.account import Account
 from muster.errors import ConfigError
 
 _PR_SET_PDEATHSIG = 1
-_LOG_LIMIT = 32 * 2**20
+LOG_LIMIT_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ async def start(command: Command) -> Child:
     Raises:
         ConfigError: the program or its log file cannot be used.
     """
-    _rotate(command.log)
+    keep_small(command.log)
     try:
         with command.log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(*command.argv, **options(command, log))
@@ -125,11 +126,16 @@ def _die_with(parent: int, death: signal.Signals) -> None:
         os.kill(os.getpid(), death)
 
 
-def _rotate(log: Path) -> None:
-    """Keep one older log beside a log that has grown large."""
-    with contextlib.suppress(FileNotFoundError):
-        if log.stat().st_size > _LOG_LIMIT:
-            log.replace(log.with_suffix(".1.log"))
+def keep_small(log: Path, limit_bytes: int = LOG_LIMIT_BYTES) -> None:
+    """Move what a log that has grown large holds into one older log beside it, while its child writes on.
+
+    Children append, so what they write next stands at the beginning again. A line written between copying and
+    emptying may be lost; nothing but the log depends on it.
+    """
+    with contextlib.suppress(OSError):
+        if log.stat().st_size > limit_bytes:
+            shutil.copyfile(log, log.with_suffix(".1.log"))
+            os.truncate(log, 0)
 
 
 def last_words(log: Path, lines: int = 5) -> str:

@@ -5,10 +5,12 @@ Exit codes: 0 done, 1 something is not well, 2 the configuration or the request 
 
 import asyncio
 import json
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
+import structlog
 import typer
 
 from deploy import cli_book, cli_operate, cli_simulate, launcher, site
@@ -105,7 +107,12 @@ def _status_lines(found: dict[str, Any]) -> list[str]:
 
 
 def main() -> None:
-    """Run the command line, with errors said in one line each."""
+    """Run the command line, with errors said in one line each.
+
+    The log is for processes; the command line speaks through the catalogue, and its own lines only.
+    """
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    logging.disable(logging.ERROR)
     try:
         app()
     except MusterError as error:

@@ -11,9 +11,9 @@ import typer
 from api import tokens as access
 from deploy.console_output import DataDir, Json, show
 from deploy.layout import Layout, default_data_dir
+from deploy.progress import both
 from deploy.running import Connections, connections
 from ingest import quarantine as refused
-from muster.catalogue import say
 
 quarantine = typer.Typer(no_args_is_help=True, help="Batches that were refused, and storing them after all.")
 tokens = typer.Typer(no_args_is_help=True, help="Access tokens of the API and the console.")
@@ -32,7 +32,7 @@ def quarantine_list(
         return
     for entry in found:
         replayed = f"→ {entry.replayed_batch}" if entry.replayed_batch else ""
-        reason = f"{say(entry.reason, **entry.detail)}  ·  {say(entry.reason, 'en', **entry.detail)}"
+        reason = both(entry.reason, **entry.detail)
         show([f"{entry.id:>8}  {entry.recorded_at:%F %T}  gateway {entry.gateway}  {reason} {replayed}"])
 
 

@@ -19,14 +19,13 @@ from deploy import equipment
 from deploy.child import Command
 from deploy.keeper import Settings as KeeperSettings
 from deploy.layout import Layout
-from deploy.progress import step, tell
+from deploy.progress import both, step, tell
 from deploy.protocols import protocol_infos
 from deploy.servers import Dsns, Road, bring_up_bus, bring_up_database
 from deploy.site import Site
 from deploy.supervisor import Crash, Supervisor
 from deploy.web import fetch
 from gateway.settings import Settings as GatewaySettings
-from muster.catalogue import say
 from muster.errors import ConfigError
 from services import ledger
 from services.ledger.edit import add_gateway
@@ -272,9 +271,7 @@ def _require_free(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise ConfigError(
-                f"{say('launch.port-taken', port=port)} / {say('launch.port-taken', 'en', port=port)}"
-            ) from error
+            raise ConfigError(both("launch.port-taken", port=port)) from error
 
 
 def launch(site: Site, layout: Layout, *, as_json: bool) -> None:

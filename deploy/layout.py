@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from muster.catalogue import say
+from deploy.progress import both
 from muster.errors import ConfigError
 
 LEAST_FREE_BYTES = 2**30
@@ -81,10 +81,9 @@ class Layout:
             raise ConfigError(f"--data-dir {self.root}: {error.strerror}") from error
         free = shutil.disk_usage(self.root).free
         if free < LEAST_FREE_BYTES:
+            least_mb = LEAST_FREE_BYTES // 2**20
             raise ConfigError(
-                say("launch.disk-full", folder=str(self.root), free_mb=free // 2**20, least_mb=1024)
-                + " / "
-                + say("launch.disk-full", "en", folder=str(self.root), free_mb=free // 2**20, least_mb=1024)
+                both("launch.disk-full", folder=self.root, free_mb=free // 2**20, least_mb=least_mb)
             )
 
     @contextlib.contextmanager
@@ -98,11 +97,7 @@ class Layout:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                raise ConfigError(
-                    say("launch.held", folder=str(self.root))
-                    + " / "
-                    + say("launch.held", "en", folder=str(self.root))
-                ) from error
+                raise ConfigError(both("launch.held", folder=self.root)) from error
             yield
 
     def secret(self, name: str) -> str:

@@ -3,6 +3,7 @@
 Each user may only do what its process does; a gateway may publish under its own number and nobody else's.
 """
 
+import asyncio
 import os
 import shutil
 import sys
@@ -14,7 +15,7 @@ from bus import subjects
 from bus.connection import inbox_of
 from bus.settings import BusSettings
 from deploy.child import Command
-from muster.errors import ConfigError
+from muster.errors import ConfigError, Unavailable
 
 _KV = f"$KV.{subjects.CONFIG_BUCKET}"
 _KV_STREAM = f"KV_{subjects.CONFIG_BUCKET}"
@@ -123,3 +124,31 @@ def prepare(server: Embedded, passwords: Mapping[str, str]) -> Command:
     path.touch(mode=0o600)
     path.write_text(configuration(server, passwords), "utf-8")
     return Command("nats", [str(program()), "-c", str(path)], log=server.folder / "nats.log")
+
+
+async def ready(server: Embedded, timeout_s: float = 60.0) -> None:
+    """Wait until the server greets, which it does once it has read its streams.
+
+    Raises:
+        Unavailable: it does not in time.
+    """
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    while True:
+        if await _greets(server.port):
+            return
+        if asyncio.get_running_loop().time() > deadline:
+            raise Unavailable(f"nats: no answer within {timeout_s:g} s; see {server.folder / 'nats.log'}")
+        await asyncio.sleep(0.05)
+
+
+async def _greets(port: int) -> bool:
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    try:
+        return (await reader.read(5)).startswith(b"INFO")
+    except OSError:
+        return False
+    finally:
+        writer.close()

@@ -17,8 +17,9 @@ from typing import Any
 
 import psycopg
 
-from deploy.account import Account, bring, give, unprivileged
+from deploy.account import Account, barrier, bring, give, unprivileged
 from deploy.child import Command
+from deploy.progress import both
 from muster.errors import ConfigError, Unavailable
 
 OWNER = "muster"
@@ -89,6 +90,10 @@ def prepare(server: Embedded) -> Command:
     """
     account = unprivileged()
     server.folder.mkdir(parents=True, exist_ok=True, mode=0o711)
+    closed = barrier(server.cluster, account)
+    if account is not None and closed is not None:
+        facts = {"folder": server.folder, "closed": closed, "user": account.name}
+        raise ConfigError(both("launch.unreachable", **facts))
     programs = binaries(server.folder, account)
     if not server.cluster.exists():
         _initialise(server, programs, account)

@@ -9,15 +9,20 @@ from typing import Any
 from muster.catalogue import say
 
 
+def both(key: str, **facts: Any) -> str:
+    """Return a text of the catalogue in both languages."""
+    return f"{say(key, **facts)}  ·  {say(key, 'en', **facts)}"
+
+
 def tell(key: str, **facts: Any) -> None:
     """Say one line."""
-    print(f"{say(key, **facts)}  ·  {say(key, 'en', **facts)}", file=sys.stderr, flush=True)
+    print(both(key, **facts), file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
 def step(key: str, **facts: Any) -> Iterator[None]:
     """Say what begins, and when it is done how long it took."""
-    print(f"  … {say(key, **facts)}  ·  {say(key, 'en', **facts)}", file=sys.stderr, end="", flush=True)
+    print(f"  … {both(key, **facts)}", file=sys.stderr, end="", flush=True)
     begin = time.monotonic()
     try:
         yield

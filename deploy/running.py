@@ -7,8 +7,8 @@ from typing import Any
 
 from bus.settings import BusSettings
 from deploy.layout import Layout
+from deploy.progress import both
 from deploy.web import fetch
-from muster.catalogue import say
 from muster.errors import ConfigError
 
 
@@ -32,10 +32,7 @@ def connections(layout: Layout) -> Connections:
     try:
         found = json.loads(layout.connections_file.read_text("utf-8"))
     except FileNotFoundError as error:
-        raise ConfigError(
-            f"{say('status.never-started', folder=str(layout.root))} / "
-            f"{say('status.never-started', 'en', folder=str(layout.root))}"
-        ) from error
+        raise ConfigError(both("status.never-started", folder=layout.root)) from error
     return Connections(**{**found, "bus": BusSettings.model_validate(found["bus"])})
 
 

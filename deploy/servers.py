@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
+from nats.aio.client import Client
 from psycopg.conninfo import make_conninfo
 
 from bus import connection
@@ -14,7 +15,7 @@ from deploy.layout import Layout
 from deploy.progress import step, tell
 from deploy.site import Site
 from deploy.supervisor import Supervisor
-from muster.errors import ConfigError, IntegrityError
+from muster.errors import ConfigError, IntegrityError, Unavailable
 from store.migrations import migrate
 from store.roles import ROLES, set_passwords
 
@@ -120,6 +121,7 @@ async def bring_up_bus(
         road = Road(server, None, layout)
         with step("launch.nats"):
             await supervisor.add(nats.prepare(server, passwords))
+            await nats.ready(server)
             await _ensure(road.settings("launcher"), site)
         return road
     road = Road(None, site.bus, layout)
@@ -129,14 +131,25 @@ async def bring_up_bus(
 
 
 async def _ensure(settings: BusSettings, site: Site) -> None:
-    client = await connection.connect_patiently(settings, "launcher", asyncio.Event())
-    if client is None:
-        return
+    client = await _connected(settings)
     try:
         await connection.ensure_stream(client.jetstream(), site.ingest.stream_limit_bytes)
         await connection.ensure_bucket(client.jetstream())
     finally:
         await client.close()
+
+
+async def _connected(settings: BusSettings) -> Client:
+    """Connect, saying once that the bus is away for as long as it is."""
+    said = False
+    while True:
+        try:
+            return await connection.connect(settings, "launcher")
+        except Unavailable as error:
+            if not said:
+                tell("launch.bus-waits", url=settings.url, words=error)
+            said = True
+            await asyncio.sleep(1.0)
 
 
 def _secret_of(path: Path) -> str:

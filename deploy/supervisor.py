@@ -5,12 +5,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from deploy.child import Child, Command, last_words, start
+from deploy.child import Child, Command, keep_small, last_words, start
+from muster.errors import ConfigError
 
 FIRST_BACKOFF_S = 0.2
 LONGEST_BACKOFF_S = 15.0
 SETTLED_S = 30.0
 """A child that ran this long begins with the first backoff again."""
+LOG_LOOK_S = 60.0
 
 
 @dataclass(slots=True)
@@ -65,20 +67,38 @@ class Supervisor:
     async def _keep(self, kept: Kept) -> None:
         backoff = FIRST_BACKOFF_S
         while True:
-            returncode = await kept.child.wait()
+            returncode = await self._end(kept)
             if self._stopping.is_set():
                 return
             if time.time() - kept.since > SETTLED_S:
                 backoff = FIRST_BACKOFF_S
             self.changed()
-            self.crashed(Crash(kept.command.name, returncode, backoff, last_words(kept.command.log)))
-            if await self._stopped_within(backoff):
+            words = last_words(kept.command.log)
+            child = None
+            while child is None:
+                self.crashed(Crash(kept.command.name, returncode, backoff, words))
+                if await self._stopped_within(backoff):
+                    return
+                backoff = min(2 * backoff, LONGEST_BACKOFF_S)
+                try:
+                    child = await start(kept.command)
+                except ConfigError as error:
+                    words = str(error)
+            kept.child = child
+            if self._stopping.is_set():
+                await child.stop()
                 return
-            backoff = min(2 * backoff, LONGEST_BACKOFF_S)
-            kept.child = await start(kept.command)
             kept.since = time.time()
             kept.restarts += 1
             self.changed()
+
+    async def _end(self, kept: Kept) -> int:
+        """Wait for a child's end, keeping its log small meanwhile, and return how it ended."""
+        while True:
+            try:
+                return await asyncio.wait_for(kept.child.wait(), LOG_LOOK_S)
+            except TimeoutError:
+                keep_small(kept.command.log)
 
     async def _stopped_within(self, seconds: float) -> bool:
         try:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.child import Command, last_words, start
+from deploy.child import Child, Command, keep_small, last_words, start
 from deploy.running import alive
 from deploy.supervisor import Crash, Supervisor
 from muster.errors import ConfigError
@@ -118,3 +118,72 @@ async def test_a_child_does_not_outlive_a_killed_parent(tmp_path: Path) -> None:
     await asyncio.wait_for(gone(pid), 10)
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
+
+
+async def test_a_program_that_cannot_be_started_again_for_a_while_is_tried_until_it_can(
+    tmp_path: Path,
+) -> None:
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\nexec {sys.executable} -c 'import time; time.sleep(600)'\n", "utf-8")
+    program.chmod(0o755)
+    crashes: list[Crash] = []
+    again = asyncio.Event()
+
+    def crashed(crash: Crash) -> None:
+        crashes.append(crash)
+        if len(crashes) == 2:
+            (tmp_path / "away").rename(program)
+
+    def changed() -> None:
+        if supervisor.kept and supervisor.kept["f"].restarts:
+            again.set()
+
+    supervisor = Supervisor(crashed, changed)
+    await supervisor.add(command(tmp_path, "f", [str(program)]))
+    program.rename(tmp_path / "away")
+    os.kill(supervisor.kept["f"].child.pid, signal.SIGKILL)
+    await asyncio.wait_for(again.wait(), 10)
+    assert "f: " in crashes[1].last_words
+    await supervisor.stop()
+    assert not alive(supervisor.kept["f"].child.pid)
+
+
+async def test_a_stop_that_comes_while_a_child_starts_again_leaves_none_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starting, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly(given: Command) -> Child:
+        child = await start(given)
+        if supervisor.kept:
+            starting.set()
+            await go_on.wait()
+        return child
+
+    supervisor = Supervisor(lambda crash: None, lambda: None)
+    monkeypatch.setattr("deploy.supervisor.start", slowly)
+    await supervisor.add(command(tmp_path, "g", SLEEP))
+    os.kill(supervisor.kept["g"].child.pid, signal.SIGKILL)
+    await starting.wait()
+    stopping = asyncio.create_task(supervisor.stop())
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.wait_for(stopping, 10)
+    assert supervisor.kept["g"].child.returncode is not None
+
+
+async def test_a_large_log_is_moved_aside_while_its_child_writes_on(tmp_path: Path) -> None:
+    script = "import sys, time\nprint('first ' * 100, flush=True)\nsys.stdin.readline()\nprint('second', flush=True)"
+    log = tmp_path / "h.log"
+    with (
+        log.open("ab") as file,
+        subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=file) as child,
+    ):
+        while "first" not in last_words(log):
+            await asyncio.sleep(0.02)
+        keep_small(log, limit_bytes=100)
+        child.communicate(b"\n")
+    assert log.read_bytes() == b"second\n"
+    assert (tmp_path / "h.1.log").read_text("utf-8").startswith("first first")
+    keep_small(log, limit_bytes=100)
+    assert log.read_bytes() == b"second\n"
