@@ -4,10 +4,12 @@ Examples stand once, at the models and the parameters; here they are put where d
 """
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from api.models.live import LiveCount, LiveStates
@@ -53,10 +55,21 @@ def describe(app: FastAPI) -> dict[str, Any]:
         "cookie": {"type": "apiKey", "in": "cookie", "name": "muster_token"},
     }
     document["security"] = [{"token": []}, {"cookie": []}, {}]
+    for model in _models(BaseModel):
+        extra = model.model_config.get("json_schema_extra")
+        if model.__name__ in schemas and isinstance(extra, dict):
+            schemas[model.__name__] |= extra  # whole again: FastAPI leaves nulls out of examples
     for path, operations in document["paths"].items():
         for operation in operations.values():
             _exemplify(path, operation, schemas)
     return document
+
+
+def _models(root: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for model in root.__subclasses__():
+        if model.__module__.startswith("api."):
+            yield model
+        yield from _models(model)
 
 
 def _exemplify(path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> None:

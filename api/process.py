@@ -36,9 +36,10 @@ async def run(settings: Settings, stop: asyncio.Event, protocols: Mapping[str, P
     with contextlib.closing(listening):
         if not await _database_answers(settings, stop):
             return
+        app = create_app(settings, protocols)
         server = _Server(
             uvicorn.Config(
-                create_app(settings, protocols),
+                app,
                 log_config=None,
                 access_log=False,
                 lifespan="on",
@@ -54,6 +55,8 @@ async def run(settings: Settings, stop: asyncio.Event, protocols: Mapping[str, P
             stopping = tasks.create_task(stop.wait(), name="stop")
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
             server.should_exit = True
+            if server.started:
+                app.state.muster.hub.close()
             stopping.cancel()
         if not stop.is_set():
             raise Unavailable("api: the server ended; its log says why")

@@ -75,6 +75,12 @@ class Hub:
         self._received: dict[int, datetime] = {}
         self._windows: dict[tuple[int | None, Scope], Window] = {}
         self._windows_due = 0.0
+        self._closed = False
+
+    def close(self) -> None:
+        """End every viewer's stream, so that the server can stop without waiting for them."""
+        self._closed = True
+        self._next.set()
 
     async def run(self) -> None:
         """Poll while anybody looks, until cancelled."""
@@ -108,7 +114,7 @@ class Hub:
         reached = self._remembered(last_event)
         try:
             yield _STILL_HERE
-            while True:
+            while not self._closed:
                 if self._ticks and self._ticks[-1].number > reached:
                     for event in self._since(reached, scope):
                         yield event

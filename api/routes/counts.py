@@ -47,9 +47,16 @@ MOST_SAMPLES = 5000
 router = router_of("counts", "/counts")
 
 Window = Annotated[
-    DurationParameter,
-    Query(description="Length of the window that ends at `at`: 90s, 15m, 1h, 7d.", examples=["1h"]),
+    DurationParameter | None,
+    Query(
+        description="Length of the window that ends at `at`, 1h when absent: 90s, 15m, 7d.", examples=["1h"]
+    ),
 ]
+Step = Annotated[
+    DurationParameter | None,
+    Query(description="Between two samples, 1m when absent: 10s, 5m, 1h.", examples=["1m"]),
+]
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 DaysWanted = Annotated[
     bool,
     Query(
@@ -66,7 +73,7 @@ async def count_devices(
     state: CurrentState,
     at: At = None,
     as_known_at: KnownAt = None,
-    window: Window = timedelta(hours=1),
+    window: Window = None,
     scope: Annotated[
         ScopeWord | None, Query(description="Only this scope; both when absent.", examples=["rehearsal"])
     ] = None,
@@ -80,13 +87,14 @@ async def count_devices(
     `excluded` holds the first `limit` devices of the frame that are not counted, each with its reasons; the
     others are at `/counts/devices/excluded`.
     """
-    if window > LONGEST:
+    length = window or HOUR
+    if length > LONGEST:
         raise FieldProblem("query.window", f"at most {LONGEST.days} days", code="span-too-long")
     async with state.database.reading(viewer.enterprise) as reading:
         which = await frame_filter(reading, enterprise, industry)
         moment = asked(at, as_known_at, reading.now)
         devices = await questions.states(reading.connection, moment.at, moment.known, state.definition, which)
-        over = await _stretches(reading, state, moment, moment.at - window, which)
+        over = await _stretches(reading, state, moment, moment.at - length, which)
         lasting: dict[Scope, DaysAnswer] = {}
         if days and at is None and as_known_at is None:
             key = (viewer.enterprise, enterprise, industry)
@@ -97,7 +105,7 @@ async def count_devices(
     for word in SCOPES if scope is None else (scope,):
         counted = count(devices, word, state.families)
         answers[word] = await asyncio.to_thread(
-            scope_answer, counted, moment, limit, over, moment.at - window, lasting.get(word)
+            scope_answer, counted, moment, limit, over, moment.at - length, lasting.get(word)
         )
     return CountAnswer(
         at=moment.at,
@@ -181,28 +189,27 @@ async def count_series(
     state: CurrentState,
     frm: From = None,
     to: To = None,
-    step: Annotated[
-        DurationParameter, Query(description="Between two samples: 10s, 5m, 1h.", examples=["1m"])
-    ] = timedelta(minutes=1),
+    step: Step = None,
     as_known_at: KnownAt = None,
     enterprise: EnterpriseCode = None,
     industry: Industry = None,
 ) -> SeriesAnswer:
     """Samples from `from` (an hour ago when absent) before `to`, and the lowest count between them."""
+    between = step or MINUTE
     async with state.database.reading(viewer.enterprise) as reading:
         which = await frame_filter(reading, enterprise, industry)
-        start, end = span(frm, to, reading.now, timedelta(hours=1), LONGEST)
-        if (end - start) / step > MOST_SAMPLES:
+        start, end = span(frm, to, reading.now, HOUR, LONGEST)
+        if (end - start) / between > MOST_SAMPLES:
             raise FieldProblem(
                 "query.step", f"more than {MOST_SAMPLES} samples; take a longer step", code="too-many-samples"
             )
         moment = asked(end, as_known_at, reading.now)
         found = await _stretches(reading, state, moment, start, which)
-    sampled = await asyncio.to_thread(series, found, to_us(start), to_us(end), round(step / _MICROSECOND))
+    sampled = await asyncio.to_thread(series, found, to_us(start), to_us(end), round(between / _MICROSECOND))
     return SeriesAnswer(
         from_time=start,
         to_time=end,
-        step_s=step.total_seconds(),
+        step_s=between.total_seconds(),
         as_known_at=moment.known,
         time=[to_datetime(instant) for instant in sampled.time.tolist()],
         official=sampled.official.tolist(),
