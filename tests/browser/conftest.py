@@ -38,9 +38,9 @@ FLAGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The machine's own Chromium, without a window."""
+    """The machine's own Chromium, without a window; ended with its module, for its event loop is this thread's."""
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine")
     with sync_playwright() as playwright:
@@ -130,7 +130,7 @@ class World:
     token: str
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def world(postgres: str, template: str) -> Iterator[World]:
     """One plant for all browser tests, with a token that may write."""
     name = f"muster_browser_{secrets.token_hex(4)}"
@@ -153,7 +153,7 @@ def world(postgres: str, template: str) -> Iterator[World]:
         owner.execute(f'drop database if exists "{name}" with (force)')
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def site(world: World, nats_server: Bus, served: Path) -> Iterator[Site]:
     """The console as an operator's screen sees it: no token, nothing to write."""
     if not (DIST / "index.html").exists():
@@ -162,7 +162,7 @@ def site(world: World, nats_server: Bus, served: Path) -> Iterator[Site]:
         yield Site(api, world.plant, served)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def closed_site(world: World, nats_server: Bus, served: Path) -> Iterator[Site]:
     """The console where nobody sees anything without a token."""
     if not (DIST / "index.html").exists():

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { LiveCount, LiveStates } from "../src/api/types";
-import { type Live, type LiveEvent, NOTHING, reduce, STALE_AFTER_MS, tally } from "../src/live/reducer";
+import { FRESH_S, type Live, type LiveEvent, newestAge, NOTHING, readingAge, reduce, STALE_AFTER_MS, tally } from "../src/live/reducer";
 
 const START = Date.parse("2026-11-23T08:00:00Z");
 
@@ -57,10 +57,20 @@ test("a snapshot replaces everything, a change only what it names", () => {
   const first = reduce(NOTHING, states({ snapshot: true, states: [[1, "connected", 0.5], [2, "offline", null]] }), START);
   const changed = reduce(first, states({ states: [[2, "connected", 1]], gone: [1] }), START);
   expect([...changed.states.keys()]).toEqual([2]);
-  expect(changed.states.get(2)).toEqual({ state: "connected", lastReading: START - 1000 });
+  expect(changed.states.get(2)).toEqual({ state: "connected", lastReading: START - 1000, fresh: true });
   const anew = reduce(changed, states({ snapshot: true, states: [[3, "linked", null]] }), START);
   expect([...anew.states.keys()]).toEqual([3]);
   expect(tally(anew.states)).toEqual({ connected: 0, responding: 0, linked: 1, offline: 0, unobserved: 0 });
+});
+
+test("the age of a device that goes on sending is only known to be under what is told", () => {
+  const told = states({ snapshot: true, states: [[1, "connected", 0.4], [2, "offline", 42], [3, "offline", null]] });
+  const { states: seen } = reduce(NOTHING, told, START);
+  const later = START + 100_000;
+  expect(readingAge(seen.get(1), later)).toEqual({ age_s: null, under_s: FRESH_S });
+  expect(readingAge(seen.get(2), later)).toEqual({ age_s: 142, under_s: null });
+  expect(readingAge(seen.get(3), later)).toEqual({ age_s: null, under_s: null });
+  expect(newestAge(seen, later).under_s).toBe(FRESH_S);
 });
 
 test("a change leaves the earlier picture as it was", () => {

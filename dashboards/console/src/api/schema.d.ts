@@ -344,6 +344,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/book/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import a device book
+         * @description Check a book beside what is registered; without `dry_run` carry it out, whole or not at all.
+         */
+        post: operations["import_book_api_v1_book_import_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/rulebooks": {
         parameters: {
             query?: never;
@@ -430,26 +450,6 @@ export interface paths {
          * @description Forgets the cookie.
          */
         delete: operations["sign_out_api_v1_session_delete"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/book/import": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Import a device book
-         * @description Check a book beside what is registered; without `dry_run` carry it out, whole or not at all.
-         */
-        post: operations["import_book_api_v1_book_import_post"];
-        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -610,100 +610,112 @@ export interface components {
          * CountAnswer
          * @description The count of connected devices at `at`, as it was known at `as_known_at`.
          * @example {
-         *       "as_known_at": "2026-11-23T08:00:00Z",
          *       "at": "2026-11-23T08:00:00Z",
+         *       "as_known_at": "2026-11-23T08:00:00Z",
          *       "definition": {
-         *         "cap_s": 3600,
+         *         "version": "presence-1",
          *         "factor": 3,
-         *         "lease_s": 10,
          *         "least_s": 10,
-         *         "version": "presence-1"
+         *         "cap_s": 3600,
+         *         "lease_s": 10
          *       },
          *       "frame": {
+         *         "devices": 520,
          *         "by_origin": {
          *           "real": 0,
+         *           "unknown": 0,
          *           "replayed": 0,
-         *           "simulated": 520,
-         *           "unknown": 0
+         *           "simulated": 520
          *         },
          *         "connected_by_origin": {
          *           "real": 0,
+         *           "unknown": 0,
          *           "replayed": 0,
-         *           "simulated": 519,
-         *           "unknown": 0
-         *         },
-         *         "devices": 520
+         *           "simulated": 519
+         *         }
          *       },
          *       "official": {
+         *         "marked": false,
+         *         "connected": 0,
+         *         "by_state": {
+         *           "unobserved": 0,
+         *           "offline": 1,
+         *           "linked": 0,
+         *           "responding": 0,
+         *           "connected": 519
+         *         },
+         *         "by_protocol": {},
          *         "by_class": {
-         *           "mobile": 0,
          *           "operating": 0,
-         *           "other": 0,
-         *           "processing": 0
+         *           "processing": 0,
+         *           "mobile": 0,
+         *           "other": 0
          *         },
          *         "by_enterprise": {},
          *         "by_industry": {},
          *         "by_origin": {
          *           "real": 0,
+         *           "unknown": 0,
          *           "replayed": 0,
-         *           "simulated": 0,
-         *           "unknown": 0
-         *         },
-         *         "by_protocol": {},
-         *         "by_state": {
-         *           "connected": 519,
-         *           "linked": 0,
-         *           "offline": 1,
-         *           "responding": 0,
-         *           "unobserved": 0
-         *         },
-         *         "connected": 0,
-         *         "days": {
-         *           "devices": 0,
-         *           "first_day": "2026-10-25",
-         *           "last_day": "2026-11-23",
-         *           "least": 20,
-         *           "minutes": 60,
-         *           "of_days": 30,
-         *           "time_zone": "Asia/Shanghai"
+         *           "simulated": 0
          *         },
          *         "excluded": [
          *           {
-         *             "code": "P-017",
-         *             "detail": "value",
          *             "device": 17,
-         *             "enterprise": "yl-steel",
+         *             "code": "P-017",
          *             "name": "17号循环水泵",
+         *             "enterprise": "yl-steel",
+         *             "state": "connected",
          *             "reason": "excluded.origin-simulated",
          *             "reasons": [
          *               "excluded.origin-simulated"
          *             ],
-         *             "since": "2026-11-23T06:12:05.250Z",
-         *             "state": "connected"
+         *             "detail": "value",
+         *             "since": "2026-11-23T06:12:05.250Z"
          *           }
          *         ],
-         *         "excluded_next": "eyJkIjoxN30",
          *         "excluded_total": 520,
-         *         "marked": false,
+         *         "excluded_next": "eyJkIjoxN30",
          *         "window": {
          *           "from_time": "2026-11-23T07:00:00Z",
-         *           "median": 0,
+         *           "to_time": "2026-11-23T08:00:00Z",
          *           "min": 0,
-         *           "observed_share": 1,
+         *           "median": 0,
          *           "p5": 0,
-         *           "to_time": "2026-11-23T08:00:00Z"
+         *           "observed_share": 1
+         *         },
+         *         "days": {
+         *           "minutes": 60,
+         *           "least": 20,
+         *           "of_days": 30,
+         *           "time_zone": "Asia/Shanghai",
+         *           "first_day": "2026-10-25",
+         *           "last_day": "2026-11-23",
+         *           "devices": 0
          *         }
          *       },
          *       "rehearsal": {
+         *         "marked": true,
+         *         "connected": 519,
+         *         "by_state": {
+         *           "unobserved": 0,
+         *           "offline": 1,
+         *           "linked": 0,
+         *           "responding": 0,
+         *           "connected": 519
+         *         },
+         *         "by_protocol": {
+         *           "Modbus": 519
+         *         },
          *         "by_class": {
-         *           "mobile": 39,
          *           "operating": 240,
-         *           "other": 30,
-         *           "processing": 210
+         *           "processing": 210,
+         *           "mobile": 39,
+         *           "other": 30
          *         },
          *         "by_enterprise": {
-         *           "yl-pharma": 200,
-         *           "yl-steel": 319
+         *           "yl-steel": 319,
+         *           "yl-pharma": 200
          *         },
          *         "by_industry": {
          *           "metallurgy": 319,
@@ -711,54 +723,43 @@ export interface components {
          *         },
          *         "by_origin": {
          *           "real": 0,
+         *           "unknown": 0,
          *           "replayed": 0,
-         *           "simulated": 519,
-         *           "unknown": 0
-         *         },
-         *         "by_protocol": {
-         *           "Modbus": 519
-         *         },
-         *         "by_state": {
-         *           "connected": 519,
-         *           "linked": 0,
-         *           "offline": 1,
-         *           "responding": 0,
-         *           "unobserved": 0
-         *         },
-         *         "connected": 519,
-         *         "days": {
-         *           "devices": 498,
-         *           "first_day": "2026-10-25",
-         *           "last_day": "2026-11-23",
-         *           "least": 20,
-         *           "minutes": 60,
-         *           "of_days": 30,
-         *           "time_zone": "Asia/Shanghai"
+         *           "simulated": 519
          *         },
          *         "excluded": [
          *           {
-         *             "code": "P-017",
-         *             "detail": "timeout",
          *             "device": 17,
-         *             "enterprise": "yl-steel",
+         *             "code": "P-017",
          *             "name": "17号循环水泵",
+         *             "enterprise": "yl-steel",
+         *             "state": "offline",
          *             "reason": "excluded.offline",
          *             "reasons": [
          *               "excluded.origin-simulated"
          *             ],
-         *             "since": "2026-11-23T06:12:05.250Z",
-         *             "state": "offline"
+         *             "detail": "timeout",
+         *             "since": "2026-11-23T06:12:05.250Z"
          *           }
          *         ],
          *         "excluded_total": 1,
-         *         "marked": true,
+         *         "excluded_next": null,
          *         "window": {
          *           "from_time": "2026-11-23T07:00:00Z",
-         *           "median": 520,
+         *           "to_time": "2026-11-23T08:00:00Z",
          *           "min": 517,
-         *           "observed_share": 1,
+         *           "median": 520,
          *           "p5": 518,
-         *           "to_time": "2026-11-23T08:00:00Z"
+         *           "observed_share": 1
+         *         },
+         *         "days": {
+         *           "minutes": 60,
+         *           "least": 20,
+         *           "of_days": 30,
+         *           "time_zone": "Asia/Shanghai",
+         *           "first_day": "2026-10-25",
+         *           "last_day": "2026-11-23",
+         *           "devices": 498
          *         }
          *       }
          *     }
@@ -847,71 +848,74 @@ export interface components {
          * DeviceDetail
          * @description Everything the platform holds about a device.
          * @example {
-         *       "attestations": [],
-         *       "code": "P-017",
-         *       "connection": {
-         *         "host": "127.0.0.1",
-         *         "port": 15020,
-         *         "transport": "tcp",
-         *         "unit": 1
-         *       },
-         *       "consumes_energy": true,
-         *       "created_at": "2026-11-23T06:12:00Z",
-         *       "device_class": "operating",
-         *       "device_model": "sim-pump",
-         *       "endpoint": "tcp:127.0.0.1:15020/1",
-         *       "enterprise": "yl-steel",
-         *       "equipment": "general_power",
-         *       "family": "Modbus",
-         *       "gateway": "demo-1",
          *       "id": 17,
-         *       "identity": {
-         *         "evidence": {
-         *           "product": "pump",
-         *           "vendor": "Muster Simulators"
-         *         },
-         *         "observed_at": "2026-11-23T06:12:05Z",
-         *         "origin": "simulated",
-         *         "recorded_at": "2026-11-23T06:12:05.500Z"
-         *       },
-         *       "identity_origin": "simulated",
+         *       "code": "P-017",
+         *       "name": "17号循环水泵",
+         *       "enterprise": "yl-steel",
+         *       "site": "furnace-hall",
+         *       "gateway": "demo-1",
+         *       "device_class": "operating",
          *       "industry": "metallurgy",
-         *       "interval_s": 1,
          *       "kind": "pump",
-         *       "ledger_origin": "simulated",
+         *       "protocol": "modbus",
+         *       "family": "Modbus",
+         *       "origin": "simulated",
+         *       "state": "connected",
+         *       "reason": "value",
+         *       "since": "2026-11-23T06:12:05.250Z",
+         *       "retired": false,
+         *       "device_model": "sim-pump",
+         *       "equipment": "general_power",
+         *       "consumes_energy": true,
+         *       "report_mode": "polled",
+         *       "interval_s": 1,
+         *       "window_s": 10,
+         *       "shift_pattern": null,
          *       "manufacturer": "Muster Simulators",
          *       "model": "SP-100",
-         *       "name": "17号循环水泵",
-         *       "origin": "simulated",
-         *       "protocol": "modbus",
-         *       "reason": "value",
-         *       "report_mode": "polled",
-         *       "retired": false,
          *       "serial_number": "SIM-0017",
-         *       "since": "2026-11-23T06:12:05.250Z",
-         *       "site": "furnace-hall",
-         *       "state": "connected",
+         *       "commissioned_on": null,
+         *       "ledger_origin": "simulated",
+         *       "identity_origin": "simulated",
+         *       "identity": {
+         *         "observed_at": "2026-11-23T06:12:05Z",
+         *         "recorded_at": "2026-11-23T06:12:05.500Z",
+         *         "origin": "simulated",
+         *         "evidence": {
+         *           "vendor": "Muster Simulators",
+         *           "product": "pump"
+         *         }
+         *       },
+         *       "attestations": [],
+         *       "connection": {
+         *         "transport": "tcp",
+         *         "host": "127.0.0.1",
+         *         "port": 15020,
+         *         "unit": 1
+         *       },
+         *       "endpoint": "tcp:127.0.0.1:15020/1",
+         *       "version": 17,
+         *       "created_at": "2026-11-23T06:12:00Z",
+         *       "retired_at": null,
          *       "tags": [
          *         {
-         *           "address": {
-         *             "register": 0,
-         *             "table": "holding"
-         *           },
-         *           "high": 3000,
-         *           "label": "转速",
-         *           "low": 0,
-         *           "name": "speed",
-         *           "offset": 0,
          *           "position": 1,
-         *           "retired": false,
-         *           "scale": 1,
+         *           "name": "speed",
+         *           "label": "转速",
          *           "type": "float32",
+         *           "address": {
+         *             "table": "holding",
+         *             "register": 0
+         *           },
          *           "unit": "r/min",
-         *           "writable": false
+         *           "scale": 1,
+         *           "offset": 0,
+         *           "writable": false,
+         *           "low": 0,
+         *           "high": 3000,
+         *           "retired": false
          *         }
-         *       ],
-         *       "version": 17,
-         *       "window_s": 10
+         *       ]
          *     }
          */
         DeviceDetail: {
@@ -1029,22 +1033,22 @@ export interface components {
          * @example {
          *       "items": [
          *         {
-         *           "code": "P-017",
-         *           "device_class": "operating",
-         *           "enterprise": "yl-steel",
-         *           "family": "Modbus",
-         *           "gateway": "demo-1",
          *           "id": 17,
+         *           "code": "P-017",
+         *           "name": "17号循环水泵",
+         *           "enterprise": "yl-steel",
+         *           "site": "furnace-hall",
+         *           "gateway": "demo-1",
+         *           "device_class": "operating",
          *           "industry": "metallurgy",
          *           "kind": "pump",
-         *           "name": "17号循环水泵",
-         *           "origin": "simulated",
          *           "protocol": "modbus",
+         *           "family": "Modbus",
+         *           "origin": "simulated",
+         *           "state": "connected",
          *           "reason": "value",
-         *           "retired": false,
          *           "since": "2026-11-23T06:12:05.250Z",
-         *           "site": "furnace-hall",
-         *           "state": "connected"
+         *           "retired": false
          *         }
          *       ],
          *       "next": "eyJkIjoxN30"
@@ -1060,22 +1064,22 @@ export interface components {
          * DeviceSummary
          * @description A device in a list, with its presence now.
          * @example {
-         *       "code": "P-017",
-         *       "device_class": "operating",
-         *       "enterprise": "yl-steel",
-         *       "family": "Modbus",
-         *       "gateway": "demo-1",
          *       "id": 17,
+         *       "code": "P-017",
+         *       "name": "17号循环水泵",
+         *       "enterprise": "yl-steel",
+         *       "site": "furnace-hall",
+         *       "gateway": "demo-1",
+         *       "device_class": "operating",
          *       "industry": "metallurgy",
          *       "kind": "pump",
-         *       "name": "17号循环水泵",
-         *       "origin": "simulated",
          *       "protocol": "modbus",
+         *       "family": "Modbus",
+         *       "origin": "simulated",
+         *       "state": "connected",
          *       "reason": "value",
-         *       "retired": false,
          *       "since": "2026-11-23T06:12:05.250Z",
-         *       "site": "furnace-hall",
-         *       "state": "connected"
+         *       "retired": false
          *     }
          */
         DeviceSummary: {
@@ -1129,22 +1133,22 @@ export interface components {
          * DiagnosticsAnswer
          * @description Counters of a device, as its gateway keeps them since it began to watch it.
          * @example {
-         *       "answers": 6478,
-         *       "asked_at": "2026-11-23T08:00:00Z",
          *       "device": 17,
+         *       "gateway": "demo-1",
+         *       "asked_at": "2026-11-23T08:00:00Z",
+         *       "session": "up",
+         *       "polls": 6480,
+         *       "answers": 6478,
          *       "errors": {
          *         "timeout": 2
          *       },
-         *       "gateway": "demo-1",
-         *       "identity": {
-         *         "vendor": "Muster Simulators"
-         *       },
-         *       "last_error": "timeout",
          *       "last_good": "2026-11-23T07:59:59.500Z",
+         *       "last_error": "timeout",
          *       "latency_ms_p50": 1.2,
          *       "latency_ms_p99": 4.8,
-         *       "polls": 6480,
-         *       "session": "up"
+         *       "identity": {
+         *         "vendor": "Muster Simulators"
+         *       }
          *     }
          */
         DiagnosticsAnswer: {
@@ -1188,16 +1192,16 @@ export interface components {
          * EnterpriseAnswer
          * @description A tenant, with its places and how many devices are registered and not retired.
          * @example {
-         *       "code": "yl-steel",
-         *       "devices": 319,
          *       "id": 1,
-         *       "industry": "metallurgy",
+         *       "code": "yl-steel",
          *       "name": "远联钢铁",
+         *       "industry": "metallurgy",
+         *       "devices": 319,
          *       "sites": [
          *         {
          *           "code": "furnace-hall",
-         *           "devices": 80,
-         *           "name": "炉区"
+         *           "name": "炉区",
+         *           "devices": 80
          *         }
          *       ]
          *     }
@@ -1222,16 +1226,16 @@ export interface components {
          * @example {
          *       "items": [
          *         {
-         *           "code": "yl-steel",
-         *           "devices": 319,
          *           "id": 1,
-         *           "industry": "metallurgy",
+         *           "code": "yl-steel",
          *           "name": "远联钢铁",
+         *           "industry": "metallurgy",
+         *           "devices": 319,
          *           "sites": [
          *             {
          *               "code": "furnace-hall",
-         *               "devices": 80,
-         *               "name": "炉区"
+         *               "name": "炉区",
+         *               "devices": 80
          *             }
          *           ]
          *         }
@@ -1246,26 +1250,27 @@ export interface components {
          * ExcludedPage
          * @description One page of the devices of the frame that are not counted.
          * @example {
-         *       "as_known_at": "2026-11-23T08:00:00Z",
          *       "at": "2026-11-23T08:00:00Z",
+         *       "as_known_at": "2026-11-23T08:00:00Z",
+         *       "scope": "official",
+         *       "marked": false,
+         *       "total": 520,
          *       "items": [
          *         {
-         *           "code": "P-017",
-         *           "detail": "value",
          *           "device": 17,
-         *           "enterprise": "yl-steel",
+         *           "code": "P-017",
          *           "name": "17号循环水泵",
+         *           "enterprise": "yl-steel",
+         *           "state": "connected",
          *           "reason": "excluded.origin-simulated",
          *           "reasons": [
          *             "excluded.origin-simulated"
          *           ],
-         *           "since": "2026-11-23T06:12:05.250Z",
-         *           "state": "connected"
+         *           "detail": "value",
+         *           "since": "2026-11-23T06:12:05.250Z"
          *         }
          *       ],
-         *       "marked": false,
-         *       "scope": "official",
-         *       "total": 520
+         *       "next": null
          *     }
          */
         ExcludedPage: {
@@ -1382,13 +1387,17 @@ export interface components {
          * GapAnswer
          * @description What was never acquired or was lost. Without a device: every device of the gateway (and partition).
          * @example {
-         *       "detail": {},
-         *       "from_time": "2026-11-23T07:12:00.050Z",
-         *       "gateway": "demo-1",
          *       "id": 4,
+         *       "enterprise": null,
+         *       "gateway": "demo-1",
+         *       "partition": null,
+         *       "device": null,
+         *       "from_time": "2026-11-23T07:12:00.050Z",
+         *       "to_time": "2026-11-23T07:12:04.200Z",
          *       "reason": "gateway-down",
-         *       "recorded_at": "2026-11-23T07:12:05Z",
-         *       "to_time": "2026-11-23T07:12:04.200Z"
+         *       "polls": null,
+         *       "detail": {},
+         *       "recorded_at": "2026-11-23T07:12:05Z"
          *     }
          */
         GapAnswer: {
@@ -1441,15 +1450,20 @@ export interface components {
          * @example {
          *       "items": [
          *         {
-         *           "detail": {},
-         *           "from_time": "2026-11-23T07:12:00.050Z",
-         *           "gateway": "demo-1",
          *           "id": 4,
+         *           "enterprise": null,
+         *           "gateway": "demo-1",
+         *           "partition": null,
+         *           "device": null,
+         *           "from_time": "2026-11-23T07:12:00.050Z",
+         *           "to_time": "2026-11-23T07:12:04.200Z",
          *           "reason": "gateway-down",
-         *           "recorded_at": "2026-11-23T07:12:05Z",
-         *           "to_time": "2026-11-23T07:12:04.200Z"
+         *           "polls": null,
+         *           "detail": {},
+         *           "recorded_at": "2026-11-23T07:12:05Z"
          *         }
-         *       ]
+         *       ],
+         *       "next": null
          *     }
          */
         GapPage: {
@@ -1462,24 +1476,25 @@ export interface components {
          * GatewayAnswer
          * @description A gateway, and whether it is believed to watch its devices now.
          * @example {
-         *       "code": "demo-1",
-         *       "devices": 520,
-         *       "epoch": 3,
          *       "id": 1,
-         *       "keys": 1,
-         *       "lag_s": 0.1,
-         *       "last_recorded": "2026-11-23T08:00:00Z",
-         *       "lease": "watching",
+         *       "code": "demo-1",
          *       "name": "演示网关",
+         *       "enterprise": null,
+         *       "lease": "watching",
+         *       "watched_until": "2026-11-23T07:59:59.900Z",
+         *       "last_recorded": "2026-11-23T08:00:00Z",
+         *       "lag_s": 0.1,
+         *       "epoch": 3,
+         *       "devices": 520,
          *       "partitions": [
          *         {
-         *           "epoch": 3,
          *           "partition": 0,
+         *           "epoch": 3,
          *           "sequence": 8120,
          *           "watched_until": "2026-11-23T07:59:59.900Z"
          *         }
          *       ],
-         *       "watched_until": "2026-11-23T07:59:59.900Z"
+         *       "keys": 1
          *     }
          */
         GatewayAnswer: {
@@ -1532,24 +1547,25 @@ export interface components {
          * @example {
          *       "items": [
          *         {
-         *           "code": "demo-1",
-         *           "devices": 520,
-         *           "epoch": 3,
          *           "id": 1,
-         *           "keys": 1,
-         *           "lag_s": 0.1,
-         *           "last_recorded": "2026-11-23T08:00:00Z",
-         *           "lease": "watching",
+         *           "code": "demo-1",
          *           "name": "演示网关",
+         *           "enterprise": null,
+         *           "lease": "watching",
+         *           "watched_until": "2026-11-23T07:59:59.900Z",
+         *           "last_recorded": "2026-11-23T08:00:00Z",
+         *           "lag_s": 0.1,
+         *           "epoch": 3,
+         *           "devices": 520,
          *           "partitions": [
          *             {
-         *               "epoch": 3,
          *               "partition": 0,
+         *               "epoch": 3,
          *               "sequence": 8120,
          *               "watched_until": "2026-11-23T07:59:59.900Z"
          *             }
          *           ],
-         *           "watched_until": "2026-11-23T07:59:59.900Z"
+         *           "keys": 1
          *         }
          *       ]
          *     }
@@ -1562,12 +1578,12 @@ export interface components {
          * HealthAnswer
          * @description Whether this process can answer questions now.
          * @example {
-         *       "checks": {
-         *         "bus": "ok",
-         *         "database": "ok"
-         *       },
          *       "status": "ok",
-         *       "version": "0.1.0"
+         *       "version": "0.1.0",
+         *       "checks": {
+         *         "database": "ok",
+         *         "bus": "ok"
+         *       }
          *     }
          */
         HealthAnswer: {
@@ -1614,32 +1630,32 @@ export interface components {
          * ImportAnswer
          * @description What an import did, or with `dry_run` would do. With errors nothing is imported.
          * @example {
+         *       "dry_run": true,
          *       "applied": false,
-         *       "changed": {
-         *         "devices": 1
-         *       },
          *       "created": {
          *         "devices": 3
          *       },
-         *       "dry_run": true,
-         *       "errors": [
-         *         {
-         *           "code": "book.not-a-number",
-         *           "column": "G",
-         *           "facts": {
-         *             "value": "abc"
-         *           },
-         *           "field": "connection.port",
-         *           "message": "devices, row 7, column G (connection.port): “abc” is not a number",
-         *           "row": 7,
-         *           "sheet": "devices"
-         *         }
-         *       ],
-         *       "errors_total": 1,
+         *       "changed": {
+         *         "devices": 1
+         *       },
          *       "retired": {},
          *       "unchanged": {
          *         "enterprises": 1
          *       },
+         *       "errors": [
+         *         {
+         *           "sheet": "devices",
+         *           "row": 7,
+         *           "column": "G",
+         *           "field": "connection.port",
+         *           "code": "book.not-a-number",
+         *           "facts": {
+         *             "value": "abc"
+         *           },
+         *           "message": "devices, row 7, column G (connection.port): “abc” is not a number"
+         *         }
+         *       ],
+         *       "errors_total": 1,
          *       "warnings": [],
          *       "warnings_total": 0
          *     }
@@ -1687,19 +1703,19 @@ export interface components {
          * LatestAnswer
          * @description The newest reading of every tag of a device.
          * @example {
-         *       "at": "2026-11-23T08:00:00Z",
          *       "device": 17,
+         *       "at": "2026-11-23T08:00:00Z",
          *       "readings": [
          *         {
-         *           "age_s": 0.497,
-         *           "label": "转速",
          *           "position": 1,
-         *           "quality": 0,
-         *           "received": "2026-11-23T07:59:59.503Z",
          *           "tag": "speed",
-         *           "time": "2026-11-23T07:59:59.500Z",
+         *           "label": "转速",
          *           "unit": "r/min",
-         *           "value": 1480.5
+         *           "value": 1480.5,
+         *           "quality": 0,
+         *           "time": "2026-11-23T07:59:59.500Z",
+         *           "received": "2026-11-23T07:59:59.503Z",
+         *           "age_s": 0.497
          *         }
          *       ]
          *     }
@@ -1720,15 +1736,15 @@ export interface components {
          * LatestReading
          * @description The newest reading of one tag; value and times are null when none was ever stored.
          * @example {
-         *       "age_s": 0.497,
-         *       "label": "转速",
          *       "position": 1,
-         *       "quality": 0,
-         *       "received": "2026-11-23T07:59:59.503Z",
          *       "tag": "speed",
-         *       "time": "2026-11-23T07:59:59.500Z",
+         *       "label": "转速",
          *       "unit": "r/min",
-         *       "value": 1480.5
+         *       "value": 1480.5,
+         *       "quality": 0,
+         *       "time": "2026-11-23T07:59:59.500Z",
+         *       "received": "2026-11-23T07:59:59.503Z",
+         *       "age_s": 0.497
          *     }
          */
         LatestReading: {
@@ -1793,25 +1809,26 @@ export interface components {
          * PresenceAnswer
          * @description A device's presence between two instants, without holes, as known at a third.
          * @example {
-         *       "as_known_at": "2026-11-23T08:00:00Z",
          *       "device": 17,
          *       "from_time": "2026-11-23T06:00:00Z",
+         *       "to_time": "2026-11-23T08:00:00Z",
+         *       "as_known_at": "2026-11-23T08:00:00Z",
          *       "intervals": [
          *         {
-         *           "from_time": "2026-11-23T06:00:00Z",
-         *           "reason": "not-yet-observed",
          *           "state": "unobserved",
-         *           "to_time": "2026-11-23T06:12:05.250Z"
+         *           "reason": "not-yet-observed",
+         *           "from_time": "2026-11-23T06:00:00Z",
+         *           "to_time": "2026-11-23T06:12:05.250Z",
+         *           "recorded_at": null
          *         },
          *         {
-         *           "from_time": "2026-11-23T06:12:05.250Z",
-         *           "reason": "value",
-         *           "recorded_at": "2026-11-23T06:12:05.900Z",
          *           "state": "connected",
-         *           "to_time": "2026-11-23T08:00:00Z"
+         *           "reason": "value",
+         *           "from_time": "2026-11-23T06:12:05.250Z",
+         *           "to_time": "2026-11-23T08:00:00Z",
+         *           "recorded_at": "2026-11-23T06:12:05.900Z"
          *         }
-         *       ],
-         *       "to_time": "2026-11-23T08:00:00Z"
+         *       ]
          *     }
          */
         PresenceAnswer: {
@@ -1875,18 +1892,18 @@ export interface components {
          * ProblemAnswer
          * @description What went wrong, after RFC 9457.
          * @example {
-         *       "code": "in-the-future",
+         *       "type": "urn:muster:problem:in-the-future",
+         *       "title": "The request is not valid",
+         *       "status": 422,
          *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+         *       "instance": "/api/v1/counts/devices",
+         *       "code": "in-the-future",
          *       "errors": [
          *         {
          *           "field": "query.at",
          *           "message": "2027-01-01T00:00:00Z has not come yet"
          *         }
-         *       ],
-         *       "instance": "/api/v1/counts/devices",
-         *       "status": 422,
-         *       "title": "The request is not valid",
-         *       "type": "urn:muster:problem:in-the-future"
+         *       ]
          *     }
          */
         ProblemAnswer: {
@@ -1909,29 +1926,8 @@ export interface components {
          * ProtocolCountAnswer
          * @description Protocols counted by family: what this installation supports, and what counted devices evidence.
          * @example {
-         *       "as_known_at": "2026-11-23T08:00:00Z",
          *       "at": "2026-11-23T08:00:00Z",
-         *       "official": {
-         *         "evidenced": 0,
-         *         "families": [],
-         *         "marked": false
-         *       },
-         *       "rehearsal": {
-         *         "evidenced": 1,
-         *         "families": [
-         *           {
-         *             "devices": 519,
-         *             "family": "Modbus",
-         *             "variants": [
-         *               {
-         *                 "devices": 519,
-         *                 "protocol": "modbus"
-         *               }
-         *             ]
-         *           }
-         *         ],
-         *         "marked": true
-         *       },
+         *       "as_known_at": "2026-11-23T08:00:00Z",
          *       "supported": [
          *         {
          *           "family": "Modbus",
@@ -1939,7 +1935,28 @@ export interface components {
          *             "modbus"
          *           ]
          *         }
-         *       ]
+         *       ],
+         *       "official": {
+         *         "marked": false,
+         *         "evidenced": 0,
+         *         "families": []
+         *       },
+         *       "rehearsal": {
+         *         "marked": true,
+         *         "evidenced": 1,
+         *         "families": [
+         *           {
+         *             "family": "Modbus",
+         *             "devices": 519,
+         *             "variants": [
+         *               {
+         *                 "protocol": "modbus",
+         *                 "devices": 519
+         *               }
+         *             ]
+         *           }
+         *         ]
+         *       }
          *     }
          */
         ProtocolCountAnswer: {
@@ -1976,14 +1993,16 @@ export interface components {
          * QuarantineAnswer
          * @description A message of the stream that was refused, and why.
          * @example {
-         *       "bytes": 4812,
-         *       "detail": {},
-         *       "gateway": "demo-1",
          *       "id": 2,
+         *       "enterprise": null,
+         *       "gateway": "demo-1",
          *       "partition": 1,
+         *       "stream_sequence": 5012,
          *       "reason": "quarantine.signature",
+         *       "detail": {},
+         *       "bytes": 4812,
          *       "recorded_at": "2026-11-23T07:30:00Z",
-         *       "stream_sequence": 5012
+         *       "replayed_at": null
          *     }
          */
         QuarantineAnswer: {
@@ -2023,16 +2042,19 @@ export interface components {
          * @example {
          *       "items": [
          *         {
-         *           "bytes": 4812,
-         *           "detail": {},
-         *           "gateway": "demo-1",
          *           "id": 2,
+         *           "enterprise": null,
+         *           "gateway": "demo-1",
          *           "partition": 1,
+         *           "stream_sequence": 5012,
          *           "reason": "quarantine.signature",
+         *           "detail": {},
+         *           "bytes": 4812,
          *           "recorded_at": "2026-11-23T07:30:00Z",
-         *           "stream_sequence": 5012
+         *           "replayed_at": null
          *         }
-         *       ]
+         *       ],
+         *       "next": null
          *     }
          */
         QuarantinePage: {
@@ -2050,27 +2072,34 @@ export interface components {
          *     over the Good readings. A number that JSON cannot hold is `NaN`, `Infinity` or `-Infinity`.
          * @example {
          *       "device": 17,
+         *       "tag": "speed",
+         *       "unit": "r/min",
+         *       "resolution": "raw",
          *       "from_time": "2026-11-23T07:59:58Z",
-         *       "quality": [
-         *         0,
-         *         0
+         *       "to_time": "2026-11-23T08:00:00Z",
+         *       "time": [
+         *         "2026-11-23T07:59:58.500Z",
+         *         "2026-11-23T07:59:59.500Z"
          *       ],
          *       "received": [
          *         "2026-11-23T07:59:58.503Z",
          *         "2026-11-23T07:59:59.503Z"
          *       ],
-         *       "resolution": "raw",
-         *       "tag": "speed",
-         *       "time": [
-         *         "2026-11-23T07:59:58.500Z",
-         *         "2026-11-23T07:59:59.500Z"
-         *       ],
-         *       "to_time": "2026-11-23T08:00:00Z",
-         *       "unit": "r/min",
          *       "value": [
          *         1480.25,
          *         1480.5
-         *       ]
+         *       ],
+         *       "quality": [
+         *         0,
+         *         0
+         *       ],
+         *       "count": null,
+         *       "good": null,
+         *       "min": null,
+         *       "max": null,
+         *       "mean": null,
+         *       "last": null,
+         *       "next": null
          *     }
          */
         ReadingPage: {
@@ -2124,31 +2153,31 @@ export interface components {
          * RulebookAnswer
          * @description One programme: its tiers, its classes and the definition of presence it is measured by.
          * @example {
+         *       "id": "chifeng-2026",
+         *       "title": "赤峰市制造业数字化转型试点项目申报指南",
+         *       "definition": "presence-1",
+         *       "time_zone": "Asia/Shanghai",
+         *       "days": {
+         *         "minutes": 60,
+         *         "least": 20,
+         *         "of_days": 30
+         *       },
+         *       "tiers": [
+         *         {
+         *           "id": "regional",
+         *           "label": "区域级工业互联网平台",
+         *           "short": "区域级",
+         *           "section": "二（一）1（2）",
+         *           "text": "连接不少于500台工业设备",
+         *           "devices": 500
+         *         }
+         *       ],
          *       "classes": [
          *         {
          *           "id": "operating",
          *           "label": "运行设备"
          *         }
-         *       ],
-         *       "days": {
-         *         "least": 20,
-         *         "minutes": 60,
-         *         "of_days": 30
-         *       },
-         *       "definition": "presence-1",
-         *       "id": "chifeng-2026",
-         *       "tiers": [
-         *         {
-         *           "devices": 500,
-         *           "id": "regional",
-         *           "label": "区域级工业互联网平台",
-         *           "section": "二（一）1（2）",
-         *           "short": "区域级",
-         *           "text": "连接不少于500台工业设备"
-         *         }
-         *       ],
-         *       "time_zone": "Asia/Shanghai",
-         *       "title": "赤峰市制造业数字化转型试点项目申报指南"
+         *       ]
          *     }
          */
         RulebookAnswer: {
@@ -2172,31 +2201,31 @@ export interface components {
          * @example {
          *       "items": [
          *         {
+         *           "id": "chifeng-2026",
+         *           "title": "赤峰市制造业数字化转型试点项目申报指南",
+         *           "definition": "presence-1",
+         *           "time_zone": "Asia/Shanghai",
+         *           "days": {
+         *             "minutes": 60,
+         *             "least": 20,
+         *             "of_days": 30
+         *           },
+         *           "tiers": [
+         *             {
+         *               "id": "regional",
+         *               "label": "区域级工业互联网平台",
+         *               "short": "区域级",
+         *               "section": "二（一）1（2）",
+         *               "text": "连接不少于500台工业设备",
+         *               "devices": 500
+         *             }
+         *           ],
          *           "classes": [
          *             {
          *               "id": "operating",
          *               "label": "运行设备"
          *             }
-         *           ],
-         *           "days": {
-         *             "least": 20,
-         *             "minutes": 60,
-         *             "of_days": 30
-         *           },
-         *           "definition": "presence-1",
-         *           "id": "chifeng-2026",
-         *           "tiers": [
-         *             {
-         *               "devices": 500,
-         *               "id": "regional",
-         *               "label": "区域级工业互联网平台",
-         *               "section": "二（一）1（2）",
-         *               "short": "区域级",
-         *               "text": "连接不少于500台工业设备"
-         *             }
-         *           ],
-         *           "time_zone": "Asia/Shanghai",
-         *           "title": "赤峰市制造业数字化转型试点项目申报指南"
+         *           ]
          *         }
          *       ]
          *     }
@@ -2270,15 +2299,13 @@ export interface components {
          *     `official` and `rehearsal` are the counts at each instant of `time`; the `_min` columns hold the lowest
          *     count from that instant until the next.
          * @example {
-         *       "as_known_at": "2026-11-23T08:00:00Z",
-         *       "frame": [
-         *         520,
-         *         520
-         *       ],
          *       "from_time": "2026-11-23T07:58:00Z",
-         *       "observed": [
-         *         520,
-         *         520
+         *       "to_time": "2026-11-23T08:00:00Z",
+         *       "step_s": 60,
+         *       "as_known_at": "2026-11-23T08:00:00Z",
+         *       "time": [
+         *         "2026-11-23T07:58:00Z",
+         *         "2026-11-23T07:59:00Z"
          *       ],
          *       "official": [
          *         0,
@@ -2296,12 +2323,14 @@ export interface components {
          *         519,
          *         519
          *       ],
-         *       "step_s": 60,
-         *       "time": [
-         *         "2026-11-23T07:58:00Z",
-         *         "2026-11-23T07:59:00Z"
+         *       "observed": [
+         *         520,
+         *         520
          *       ],
-         *       "to_time": "2026-11-23T08:00:00Z"
+         *       "frame": [
+         *         520,
+         *         520
+         *       ]
          *     }
          */
         SeriesAnswer: {
@@ -2344,10 +2373,11 @@ export interface components {
          * SessionAnswer
          * @description Who the server takes the caller for.
          * @example {
+         *       "signed_in": true,
          *       "by": "token",
          *       "label": "大屏",
-         *       "may_write": false,
-         *       "signed_in": true
+         *       "enterprise": null,
+         *       "may_write": false
          *     }
          */
         SessionAnswer: {
@@ -2394,21 +2424,21 @@ export interface components {
          * TagAnswer
          * @description One named value of a device; its position is never given to another tag.
          * @example {
-         *       "address": {
-         *         "register": 0,
-         *         "table": "holding"
-         *       },
-         *       "high": 3000,
-         *       "label": "转速",
-         *       "low": 0,
-         *       "name": "speed",
-         *       "offset": 0,
          *       "position": 1,
-         *       "retired": false,
-         *       "scale": 1,
+         *       "name": "speed",
+         *       "label": "转速",
          *       "type": "float32",
+         *       "address": {
+         *         "table": "holding",
+         *         "register": 0
+         *       },
          *       "unit": "r/min",
-         *       "writable": false
+         *       "scale": 1,
+         *       "offset": 0,
+         *       "writable": false,
+         *       "low": 0,
+         *       "high": 3000,
+         *       "retired": false
          *     }
          */
         TagAnswer: {
@@ -2502,74 +2532,86 @@ export interface components {
          * @example {
          *       "at": "2026-11-23T08:00:00Z",
          *       "definition": {
-         *         "cap_s": 3600,
+         *         "version": "presence-1",
          *         "factor": 3,
-         *         "lease_s": 10,
          *         "least_s": 10,
-         *         "version": "presence-1"
+         *         "cap_s": 3600,
+         *         "lease_s": 10
          *       },
          *       "frame": {
+         *         "devices": 520,
          *         "by_origin": {
          *           "real": 0,
+         *           "unknown": 0,
          *           "replayed": 0,
-         *           "simulated": 520,
-         *           "unknown": 0
+         *           "simulated": 520
          *         },
          *         "connected_by_origin": {
          *           "real": 0,
+         *           "unknown": 0,
          *           "replayed": 0,
-         *           "simulated": 519,
-         *           "unknown": 0
-         *         },
-         *         "devices": 520
+         *           "simulated": 519
+         *         }
          *       },
          *       "official": {
+         *         "marked": false,
+         *         "connected": 0,
+         *         "by_state": {
+         *           "unobserved": 0,
+         *           "offline": 1,
+         *           "linked": 0,
+         *           "responding": 0,
+         *           "connected": 519
+         *         },
+         *         "by_protocol": {},
          *         "by_class": {
-         *           "mobile": 0,
          *           "operating": 0,
-         *           "other": 0,
-         *           "processing": 0
+         *           "processing": 0,
+         *           "mobile": 0,
+         *           "other": 0
          *         },
          *         "by_enterprise": {},
          *         "by_industry": {},
          *         "by_origin": {
          *           "real": 0,
+         *           "unknown": 0,
          *           "replayed": 0,
-         *           "simulated": 0,
-         *           "unknown": 0
-         *         },
-         *         "by_protocol": {},
-         *         "by_state": {
-         *           "connected": 519,
-         *           "linked": 0,
-         *           "offline": 1,
-         *           "responding": 0,
-         *           "unobserved": 0
-         *         },
-         *         "connected": 0,
-         *         "excluded_by_reason": {
-         *           "excluded.offline": 1,
-         *           "excluded.origin-simulated": 519
+         *           "simulated": 0
          *         },
          *         "excluded_total": 520,
-         *         "marked": false,
+         *         "excluded_by_reason": {
+         *           "excluded.origin-simulated": 519,
+         *           "excluded.offline": 1
+         *         },
          *         "window": {
-         *           "median": 520,
          *           "min": 517,
-         *           "observed_share": 1,
-         *           "p5": 518
+         *           "median": 520,
+         *           "p5": 518,
+         *           "observed_share": 1
          *         }
          *       },
          *       "rehearsal": {
+         *         "marked": true,
+         *         "connected": 519,
+         *         "by_state": {
+         *           "unobserved": 0,
+         *           "offline": 1,
+         *           "linked": 0,
+         *           "responding": 0,
+         *           "connected": 519
+         *         },
+         *         "by_protocol": {
+         *           "Modbus": 519
+         *         },
          *         "by_class": {
-         *           "mobile": 39,
          *           "operating": 240,
-         *           "other": 30,
-         *           "processing": 210
+         *           "processing": 210,
+         *           "mobile": 39,
+         *           "other": 30
          *         },
          *         "by_enterprise": {
-         *           "yl-pharma": 200,
-         *           "yl-steel": 319
+         *           "yl-steel": 319,
+         *           "yl-pharma": 200
          *         },
          *         "by_industry": {
          *           "metallurgy": 319,
@@ -2577,31 +2619,19 @@ export interface components {
          *         },
          *         "by_origin": {
          *           "real": 0,
+         *           "unknown": 0,
          *           "replayed": 0,
-         *           "simulated": 519,
-         *           "unknown": 0
+         *           "simulated": 519
          *         },
-         *         "by_protocol": {
-         *           "Modbus": 519
-         *         },
-         *         "by_state": {
-         *           "connected": 519,
-         *           "linked": 0,
-         *           "offline": 1,
-         *           "responding": 0,
-         *           "unobserved": 0
-         *         },
-         *         "connected": 519,
+         *         "excluded_total": 1,
          *         "excluded_by_reason": {
          *           "excluded.offline": 1
          *         },
-         *         "excluded_total": 1,
-         *         "marked": true,
          *         "window": {
-         *           "median": 520,
          *           "min": 517,
-         *           "observed_share": 1,
-         *           "p5": 518
+         *           "median": 520,
+         *           "p5": 518,
+         *           "observed_share": 1
          *         }
          *       }
          *     }
@@ -2671,7 +2701,6 @@ export interface components {
          *     of the devices not named simply go on.
          * @example {
          *       "at": "2026-11-23T08:00:00Z",
-         *       "gone": [],
          *       "snapshot": true,
          *       "states": [
          *         [
@@ -2684,7 +2713,8 @@ export interface components {
          *           "offline",
          *           42
          *         ]
-         *       ]
+         *       ],
+         *       "gone": []
          *     }
          */
         LiveStates: {
@@ -2741,8 +2771,8 @@ export interface operations {
                 at?: string | null;
                 /** @description Answer as was known at this instant, not before `at`; now when absent. */
                 as_known_at?: string | null;
-                /** @description Length of the window that ends at `at`: 90s, 15m, 1h, 7d. */
-                window?: string;
+                /** @description Length of the window that ends at `at`, 1h when absent: 90s, 15m, 7d. */
+                window?: string | null;
                 /** @description Only this scope; both when absent. */
                 scope?: ("official" | "rehearsal") | null;
                 /** @description Code of an enterprise. */
@@ -2768,100 +2798,112 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "as_known_at": "2026-11-23T08:00:00Z",
                      *       "at": "2026-11-23T08:00:00Z",
+                     *       "as_known_at": "2026-11-23T08:00:00Z",
                      *       "definition": {
-                     *         "cap_s": 3600,
+                     *         "version": "presence-1",
                      *         "factor": 3,
-                     *         "lease_s": 10,
                      *         "least_s": 10,
-                     *         "version": "presence-1"
+                     *         "cap_s": 3600,
+                     *         "lease_s": 10
                      *       },
                      *       "frame": {
+                     *         "devices": 520,
                      *         "by_origin": {
                      *           "real": 0,
+                     *           "unknown": 0,
                      *           "replayed": 0,
-                     *           "simulated": 520,
-                     *           "unknown": 0
+                     *           "simulated": 520
                      *         },
                      *         "connected_by_origin": {
                      *           "real": 0,
+                     *           "unknown": 0,
                      *           "replayed": 0,
-                     *           "simulated": 519,
-                     *           "unknown": 0
-                     *         },
-                     *         "devices": 520
+                     *           "simulated": 519
+                     *         }
                      *       },
                      *       "official": {
+                     *         "marked": false,
+                     *         "connected": 0,
+                     *         "by_state": {
+                     *           "unobserved": 0,
+                     *           "offline": 1,
+                     *           "linked": 0,
+                     *           "responding": 0,
+                     *           "connected": 519
+                     *         },
+                     *         "by_protocol": {},
                      *         "by_class": {
-                     *           "mobile": 0,
                      *           "operating": 0,
-                     *           "other": 0,
-                     *           "processing": 0
+                     *           "processing": 0,
+                     *           "mobile": 0,
+                     *           "other": 0
                      *         },
                      *         "by_enterprise": {},
                      *         "by_industry": {},
                      *         "by_origin": {
                      *           "real": 0,
+                     *           "unknown": 0,
                      *           "replayed": 0,
-                     *           "simulated": 0,
-                     *           "unknown": 0
-                     *         },
-                     *         "by_protocol": {},
-                     *         "by_state": {
-                     *           "connected": 519,
-                     *           "linked": 0,
-                     *           "offline": 1,
-                     *           "responding": 0,
-                     *           "unobserved": 0
-                     *         },
-                     *         "connected": 0,
-                     *         "days": {
-                     *           "devices": 0,
-                     *           "first_day": "2026-10-25",
-                     *           "last_day": "2026-11-23",
-                     *           "least": 20,
-                     *           "minutes": 60,
-                     *           "of_days": 30,
-                     *           "time_zone": "Asia/Shanghai"
+                     *           "simulated": 0
                      *         },
                      *         "excluded": [
                      *           {
-                     *             "code": "P-017",
-                     *             "detail": "value",
                      *             "device": 17,
-                     *             "enterprise": "yl-steel",
+                     *             "code": "P-017",
                      *             "name": "17号循环水泵",
+                     *             "enterprise": "yl-steel",
+                     *             "state": "connected",
                      *             "reason": "excluded.origin-simulated",
                      *             "reasons": [
                      *               "excluded.origin-simulated"
                      *             ],
-                     *             "since": "2026-11-23T06:12:05.250Z",
-                     *             "state": "connected"
+                     *             "detail": "value",
+                     *             "since": "2026-11-23T06:12:05.250Z"
                      *           }
                      *         ],
-                     *         "excluded_next": "eyJkIjoxN30",
                      *         "excluded_total": 520,
-                     *         "marked": false,
+                     *         "excluded_next": "eyJkIjoxN30",
                      *         "window": {
                      *           "from_time": "2026-11-23T07:00:00Z",
-                     *           "median": 0,
+                     *           "to_time": "2026-11-23T08:00:00Z",
                      *           "min": 0,
-                     *           "observed_share": 1,
+                     *           "median": 0,
                      *           "p5": 0,
-                     *           "to_time": "2026-11-23T08:00:00Z"
+                     *           "observed_share": 1
+                     *         },
+                     *         "days": {
+                     *           "minutes": 60,
+                     *           "least": 20,
+                     *           "of_days": 30,
+                     *           "time_zone": "Asia/Shanghai",
+                     *           "first_day": "2026-10-25",
+                     *           "last_day": "2026-11-23",
+                     *           "devices": 0
                      *         }
                      *       },
                      *       "rehearsal": {
+                     *         "marked": true,
+                     *         "connected": 519,
+                     *         "by_state": {
+                     *           "unobserved": 0,
+                     *           "offline": 1,
+                     *           "linked": 0,
+                     *           "responding": 0,
+                     *           "connected": 519
+                     *         },
+                     *         "by_protocol": {
+                     *           "Modbus": 519
+                     *         },
                      *         "by_class": {
-                     *           "mobile": 39,
                      *           "operating": 240,
-                     *           "other": 30,
-                     *           "processing": 210
+                     *           "processing": 210,
+                     *           "mobile": 39,
+                     *           "other": 30
                      *         },
                      *         "by_enterprise": {
-                     *           "yl-pharma": 200,
-                     *           "yl-steel": 319
+                     *           "yl-steel": 319,
+                     *           "yl-pharma": 200
                      *         },
                      *         "by_industry": {
                      *           "metallurgy": 319,
@@ -2869,54 +2911,43 @@ export interface operations {
                      *         },
                      *         "by_origin": {
                      *           "real": 0,
+                     *           "unknown": 0,
                      *           "replayed": 0,
-                     *           "simulated": 519,
-                     *           "unknown": 0
-                     *         },
-                     *         "by_protocol": {
-                     *           "Modbus": 519
-                     *         },
-                     *         "by_state": {
-                     *           "connected": 519,
-                     *           "linked": 0,
-                     *           "offline": 1,
-                     *           "responding": 0,
-                     *           "unobserved": 0
-                     *         },
-                     *         "connected": 519,
-                     *         "days": {
-                     *           "devices": 498,
-                     *           "first_day": "2026-10-25",
-                     *           "last_day": "2026-11-23",
-                     *           "least": 20,
-                     *           "minutes": 60,
-                     *           "of_days": 30,
-                     *           "time_zone": "Asia/Shanghai"
+                     *           "simulated": 519
                      *         },
                      *         "excluded": [
                      *           {
-                     *             "code": "P-017",
-                     *             "detail": "timeout",
                      *             "device": 17,
-                     *             "enterprise": "yl-steel",
+                     *             "code": "P-017",
                      *             "name": "17号循环水泵",
+                     *             "enterprise": "yl-steel",
+                     *             "state": "offline",
                      *             "reason": "excluded.offline",
                      *             "reasons": [
                      *               "excluded.origin-simulated"
                      *             ],
-                     *             "since": "2026-11-23T06:12:05.250Z",
-                     *             "state": "offline"
+                     *             "detail": "timeout",
+                     *             "since": "2026-11-23T06:12:05.250Z"
                      *           }
                      *         ],
                      *         "excluded_total": 1,
-                     *         "marked": true,
+                     *         "excluded_next": null,
                      *         "window": {
                      *           "from_time": "2026-11-23T07:00:00Z",
-                     *           "median": 520,
+                     *           "to_time": "2026-11-23T08:00:00Z",
                      *           "min": 517,
-                     *           "observed_share": 1,
+                     *           "median": 520,
                      *           "p5": 518,
-                     *           "to_time": "2026-11-23T08:00:00Z"
+                     *           "observed_share": 1
+                     *         },
+                     *         "days": {
+                     *           "minutes": 60,
+                     *           "least": 20,
+                     *           "of_days": 30,
+                     *           "time_zone": "Asia/Shanghai",
+                     *           "first_day": "2026-10-25",
+                     *           "last_day": "2026-11-23",
+                     *           "devices": 498
                      *         }
                      *       }
                      *     }
@@ -2933,18 +2964,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -2959,18 +2990,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -2985,18 +3016,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -3011,18 +3042,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -3062,26 +3093,27 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "as_known_at": "2026-11-23T08:00:00Z",
                      *       "at": "2026-11-23T08:00:00Z",
+                     *       "as_known_at": "2026-11-23T08:00:00Z",
+                     *       "scope": "official",
+                     *       "marked": false,
+                     *       "total": 520,
                      *       "items": [
                      *         {
-                     *           "code": "P-017",
-                     *           "detail": "value",
                      *           "device": 17,
-                     *           "enterprise": "yl-steel",
+                     *           "code": "P-017",
                      *           "name": "17号循环水泵",
+                     *           "enterprise": "yl-steel",
+                     *           "state": "connected",
                      *           "reason": "excluded.origin-simulated",
                      *           "reasons": [
                      *             "excluded.origin-simulated"
                      *           ],
-                     *           "since": "2026-11-23T06:12:05.250Z",
-                     *           "state": "connected"
+                     *           "detail": "value",
+                     *           "since": "2026-11-23T06:12:05.250Z"
                      *         }
                      *       ],
-                     *       "marked": false,
-                     *       "scope": "official",
-                     *       "total": 520
+                     *       "next": null
                      *     }
                      */
                     "application/json": components["schemas"]["ExcludedPage"];
@@ -3096,18 +3128,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -3122,18 +3154,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -3148,18 +3180,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -3174,18 +3206,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -3219,29 +3251,8 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "as_known_at": "2026-11-23T08:00:00Z",
                      *       "at": "2026-11-23T08:00:00Z",
-                     *       "official": {
-                     *         "evidenced": 0,
-                     *         "families": [],
-                     *         "marked": false
-                     *       },
-                     *       "rehearsal": {
-                     *         "evidenced": 1,
-                     *         "families": [
-                     *           {
-                     *             "devices": 519,
-                     *             "family": "Modbus",
-                     *             "variants": [
-                     *               {
-                     *                 "devices": 519,
-                     *                 "protocol": "modbus"
-                     *               }
-                     *             ]
-                     *           }
-                     *         ],
-                     *         "marked": true
-                     *       },
+                     *       "as_known_at": "2026-11-23T08:00:00Z",
                      *       "supported": [
                      *         {
                      *           "family": "Modbus",
@@ -3249,7 +3260,28 @@ export interface operations {
                      *             "modbus"
                      *           ]
                      *         }
-                     *       ]
+                     *       ],
+                     *       "official": {
+                     *         "marked": false,
+                     *         "evidenced": 0,
+                     *         "families": []
+                     *       },
+                     *       "rehearsal": {
+                     *         "marked": true,
+                     *         "evidenced": 1,
+                     *         "families": [
+                     *           {
+                     *             "family": "Modbus",
+                     *             "devices": 519,
+                     *             "variants": [
+                     *               {
+                     *                 "protocol": "modbus",
+                     *                 "devices": 519
+                     *               }
+                     *             ]
+                     *           }
+                     *         ]
+                     *       }
                      *     }
                      */
                     "application/json": components["schemas"]["ProtocolCountAnswer"];
@@ -3264,18 +3296,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -3290,18 +3322,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -3316,18 +3348,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -3342,18 +3374,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -3368,8 +3400,8 @@ export interface operations {
                 from?: string | null;
                 /** @description Where the time ends, exclusive; now when absent. */
                 to?: string | null;
-                /** @description Between two samples: 10s, 5m, 1h. */
-                step?: string;
+                /** @description Between two samples, 1m when absent: 10s, 5m, 1h. */
+                step?: string | null;
                 /** @description Answer as was known at this instant, not before `at`; now when absent. */
                 as_known_at?: string | null;
                 /** @description Code of an enterprise. */
@@ -3391,15 +3423,13 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "as_known_at": "2026-11-23T08:00:00Z",
-                     *       "frame": [
-                     *         520,
-                     *         520
-                     *       ],
                      *       "from_time": "2026-11-23T07:58:00Z",
-                     *       "observed": [
-                     *         520,
-                     *         520
+                     *       "to_time": "2026-11-23T08:00:00Z",
+                     *       "step_s": 60,
+                     *       "as_known_at": "2026-11-23T08:00:00Z",
+                     *       "time": [
+                     *         "2026-11-23T07:58:00Z",
+                     *         "2026-11-23T07:59:00Z"
                      *       ],
                      *       "official": [
                      *         0,
@@ -3417,12 +3447,14 @@ export interface operations {
                      *         519,
                      *         519
                      *       ],
-                     *       "step_s": 60,
-                     *       "time": [
-                     *         "2026-11-23T07:58:00Z",
-                     *         "2026-11-23T07:59:00Z"
+                     *       "observed": [
+                     *         520,
+                     *         520
                      *       ],
-                     *       "to_time": "2026-11-23T08:00:00Z"
+                     *       "frame": [
+                     *         520,
+                     *         520
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["SeriesAnswer"];
@@ -3437,18 +3469,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -3463,18 +3495,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -3489,18 +3521,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -3515,18 +3547,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -3578,22 +3610,22 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "code": "P-017",
-                     *           "device_class": "operating",
-                     *           "enterprise": "yl-steel",
-                     *           "family": "Modbus",
-                     *           "gateway": "demo-1",
                      *           "id": 17,
+                     *           "code": "P-017",
+                     *           "name": "17号循环水泵",
+                     *           "enterprise": "yl-steel",
+                     *           "site": "furnace-hall",
+                     *           "gateway": "demo-1",
+                     *           "device_class": "operating",
                      *           "industry": "metallurgy",
                      *           "kind": "pump",
-                     *           "name": "17号循环水泵",
-                     *           "origin": "simulated",
                      *           "protocol": "modbus",
+                     *           "family": "Modbus",
+                     *           "origin": "simulated",
+                     *           "state": "connected",
                      *           "reason": "value",
-                     *           "retired": false,
                      *           "since": "2026-11-23T06:12:05.250Z",
-                     *           "site": "furnace-hall",
-                     *           "state": "connected"
+                     *           "retired": false
                      *         }
                      *       ],
                      *       "next": "eyJkIjoxN30"
@@ -3611,18 +3643,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -3637,18 +3669,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -3663,18 +3695,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -3689,18 +3721,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -3728,71 +3760,74 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "attestations": [],
-                     *       "code": "P-017",
-                     *       "connection": {
-                     *         "host": "127.0.0.1",
-                     *         "port": 15020,
-                     *         "transport": "tcp",
-                     *         "unit": 1
-                     *       },
-                     *       "consumes_energy": true,
-                     *       "created_at": "2026-11-23T06:12:00Z",
-                     *       "device_class": "operating",
-                     *       "device_model": "sim-pump",
-                     *       "endpoint": "tcp:127.0.0.1:15020/1",
-                     *       "enterprise": "yl-steel",
-                     *       "equipment": "general_power",
-                     *       "family": "Modbus",
-                     *       "gateway": "demo-1",
                      *       "id": 17,
-                     *       "identity": {
-                     *         "evidence": {
-                     *           "product": "pump",
-                     *           "vendor": "Muster Simulators"
-                     *         },
-                     *         "observed_at": "2026-11-23T06:12:05Z",
-                     *         "origin": "simulated",
-                     *         "recorded_at": "2026-11-23T06:12:05.500Z"
-                     *       },
-                     *       "identity_origin": "simulated",
+                     *       "code": "P-017",
+                     *       "name": "17号循环水泵",
+                     *       "enterprise": "yl-steel",
+                     *       "site": "furnace-hall",
+                     *       "gateway": "demo-1",
+                     *       "device_class": "operating",
                      *       "industry": "metallurgy",
-                     *       "interval_s": 1,
                      *       "kind": "pump",
-                     *       "ledger_origin": "simulated",
+                     *       "protocol": "modbus",
+                     *       "family": "Modbus",
+                     *       "origin": "simulated",
+                     *       "state": "connected",
+                     *       "reason": "value",
+                     *       "since": "2026-11-23T06:12:05.250Z",
+                     *       "retired": false,
+                     *       "device_model": "sim-pump",
+                     *       "equipment": "general_power",
+                     *       "consumes_energy": true,
+                     *       "report_mode": "polled",
+                     *       "interval_s": 1,
+                     *       "window_s": 10,
+                     *       "shift_pattern": null,
                      *       "manufacturer": "Muster Simulators",
                      *       "model": "SP-100",
-                     *       "name": "17号循环水泵",
-                     *       "origin": "simulated",
-                     *       "protocol": "modbus",
-                     *       "reason": "value",
-                     *       "report_mode": "polled",
-                     *       "retired": false,
                      *       "serial_number": "SIM-0017",
-                     *       "since": "2026-11-23T06:12:05.250Z",
-                     *       "site": "furnace-hall",
-                     *       "state": "connected",
+                     *       "commissioned_on": null,
+                     *       "ledger_origin": "simulated",
+                     *       "identity_origin": "simulated",
+                     *       "identity": {
+                     *         "observed_at": "2026-11-23T06:12:05Z",
+                     *         "recorded_at": "2026-11-23T06:12:05.500Z",
+                     *         "origin": "simulated",
+                     *         "evidence": {
+                     *           "vendor": "Muster Simulators",
+                     *           "product": "pump"
+                     *         }
+                     *       },
+                     *       "attestations": [],
+                     *       "connection": {
+                     *         "transport": "tcp",
+                     *         "host": "127.0.0.1",
+                     *         "port": 15020,
+                     *         "unit": 1
+                     *       },
+                     *       "endpoint": "tcp:127.0.0.1:15020/1",
+                     *       "version": 17,
+                     *       "created_at": "2026-11-23T06:12:00Z",
+                     *       "retired_at": null,
                      *       "tags": [
                      *         {
-                     *           "address": {
-                     *             "register": 0,
-                     *             "table": "holding"
-                     *           },
-                     *           "high": 3000,
-                     *           "label": "转速",
-                     *           "low": 0,
-                     *           "name": "speed",
-                     *           "offset": 0,
                      *           "position": 1,
-                     *           "retired": false,
-                     *           "scale": 1,
+                     *           "name": "speed",
+                     *           "label": "转速",
                      *           "type": "float32",
+                     *           "address": {
+                     *             "table": "holding",
+                     *             "register": 0
+                     *           },
                      *           "unit": "r/min",
-                     *           "writable": false
+                     *           "scale": 1,
+                     *           "offset": 0,
+                     *           "writable": false,
+                     *           "low": 0,
+                     *           "high": 3000,
+                     *           "retired": false
                      *         }
-                     *       ],
-                     *       "version": 17,
-                     *       "window_s": 10
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["DeviceDetail"];
@@ -3807,18 +3842,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -3833,18 +3868,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -3859,18 +3894,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -3885,18 +3920,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -3931,25 +3966,26 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "as_known_at": "2026-11-23T08:00:00Z",
                      *       "device": 17,
                      *       "from_time": "2026-11-23T06:00:00Z",
+                     *       "to_time": "2026-11-23T08:00:00Z",
+                     *       "as_known_at": "2026-11-23T08:00:00Z",
                      *       "intervals": [
                      *         {
-                     *           "from_time": "2026-11-23T06:00:00Z",
-                     *           "reason": "not-yet-observed",
                      *           "state": "unobserved",
-                     *           "to_time": "2026-11-23T06:12:05.250Z"
+                     *           "reason": "not-yet-observed",
+                     *           "from_time": "2026-11-23T06:00:00Z",
+                     *           "to_time": "2026-11-23T06:12:05.250Z",
+                     *           "recorded_at": null
                      *         },
                      *         {
-                     *           "from_time": "2026-11-23T06:12:05.250Z",
-                     *           "reason": "value",
-                     *           "recorded_at": "2026-11-23T06:12:05.900Z",
                      *           "state": "connected",
-                     *           "to_time": "2026-11-23T08:00:00Z"
+                     *           "reason": "value",
+                     *           "from_time": "2026-11-23T06:12:05.250Z",
+                     *           "to_time": "2026-11-23T08:00:00Z",
+                     *           "recorded_at": "2026-11-23T06:12:05.900Z"
                      *         }
-                     *       ],
-                     *       "to_time": "2026-11-23T08:00:00Z"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["PresenceAnswer"];
@@ -3964,18 +4000,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -3990,18 +4026,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -4016,18 +4052,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -4042,18 +4078,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -4081,19 +4117,19 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "at": "2026-11-23T08:00:00Z",
                      *       "device": 17,
+                     *       "at": "2026-11-23T08:00:00Z",
                      *       "readings": [
                      *         {
-                     *           "age_s": 0.497,
-                     *           "label": "转速",
                      *           "position": 1,
-                     *           "quality": 0,
-                     *           "received": "2026-11-23T07:59:59.503Z",
                      *           "tag": "speed",
-                     *           "time": "2026-11-23T07:59:59.500Z",
+                     *           "label": "转速",
                      *           "unit": "r/min",
-                     *           "value": 1480.5
+                     *           "value": 1480.5,
+                     *           "quality": 0,
+                     *           "time": "2026-11-23T07:59:59.500Z",
+                     *           "received": "2026-11-23T07:59:59.503Z",
+                     *           "age_s": 0.497
                      *         }
                      *       ]
                      *     }
@@ -4110,18 +4146,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -4136,18 +4172,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -4162,18 +4198,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -4188,18 +4224,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -4241,27 +4277,34 @@ export interface operations {
                     /**
                      * @example {
                      *       "device": 17,
+                     *       "tag": "speed",
+                     *       "unit": "r/min",
+                     *       "resolution": "raw",
                      *       "from_time": "2026-11-23T07:59:58Z",
-                     *       "quality": [
-                     *         0,
-                     *         0
+                     *       "to_time": "2026-11-23T08:00:00Z",
+                     *       "time": [
+                     *         "2026-11-23T07:59:58.500Z",
+                     *         "2026-11-23T07:59:59.500Z"
                      *       ],
                      *       "received": [
                      *         "2026-11-23T07:59:58.503Z",
                      *         "2026-11-23T07:59:59.503Z"
                      *       ],
-                     *       "resolution": "raw",
-                     *       "tag": "speed",
-                     *       "time": [
-                     *         "2026-11-23T07:59:58.500Z",
-                     *         "2026-11-23T07:59:59.500Z"
-                     *       ],
-                     *       "to_time": "2026-11-23T08:00:00Z",
-                     *       "unit": "r/min",
                      *       "value": [
                      *         1480.25,
                      *         1480.5
-                     *       ]
+                     *       ],
+                     *       "quality": [
+                     *         0,
+                     *         0
+                     *       ],
+                     *       "count": null,
+                     *       "good": null,
+                     *       "min": null,
+                     *       "max": null,
+                     *       "mean": null,
+                     *       "last": null,
+                     *       "next": null
                      *     }
                      */
                     "application/json": components["schemas"]["ReadingPage"];
@@ -4276,18 +4319,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -4302,18 +4345,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -4328,18 +4371,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -4354,18 +4397,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -4393,22 +4436,22 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "answers": 6478,
-                     *       "asked_at": "2026-11-23T08:00:00Z",
                      *       "device": 17,
+                     *       "gateway": "demo-1",
+                     *       "asked_at": "2026-11-23T08:00:00Z",
+                     *       "session": "up",
+                     *       "polls": 6480,
+                     *       "answers": 6478,
                      *       "errors": {
                      *         "timeout": 2
                      *       },
-                     *       "gateway": "demo-1",
-                     *       "identity": {
-                     *         "vendor": "Muster Simulators"
-                     *       },
-                     *       "last_error": "timeout",
                      *       "last_good": "2026-11-23T07:59:59.500Z",
+                     *       "last_error": "timeout",
                      *       "latency_ms_p50": 1.2,
                      *       "latency_ms_p99": 4.8,
-                     *       "polls": 6480,
-                     *       "session": "up"
+                     *       "identity": {
+                     *         "vendor": "Muster Simulators"
+                     *       }
                      *     }
                      */
                     "application/json": components["schemas"]["DiagnosticsAnswer"];
@@ -4423,18 +4466,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -4449,18 +4492,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -4475,18 +4518,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -4501,18 +4544,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -4539,24 +4582,25 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "code": "demo-1",
-                     *           "devices": 520,
-                     *           "epoch": 3,
                      *           "id": 1,
-                     *           "keys": 1,
-                     *           "lag_s": 0.1,
-                     *           "last_recorded": "2026-11-23T08:00:00Z",
-                     *           "lease": "watching",
+                     *           "code": "demo-1",
                      *           "name": "演示网关",
+                     *           "enterprise": null,
+                     *           "lease": "watching",
+                     *           "watched_until": "2026-11-23T07:59:59.900Z",
+                     *           "last_recorded": "2026-11-23T08:00:00Z",
+                     *           "lag_s": 0.1,
+                     *           "epoch": 3,
+                     *           "devices": 520,
                      *           "partitions": [
                      *             {
-                     *               "epoch": 3,
                      *               "partition": 0,
+                     *               "epoch": 3,
                      *               "sequence": 8120,
                      *               "watched_until": "2026-11-23T07:59:59.900Z"
                      *             }
                      *           ],
-                     *           "watched_until": "2026-11-23T07:59:59.900Z"
+                     *           "keys": 1
                      *         }
                      *       ]
                      *     }
@@ -4573,18 +4617,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -4599,18 +4643,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -4625,18 +4669,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -4651,18 +4695,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -4706,15 +4750,20 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "detail": {},
-                     *           "from_time": "2026-11-23T07:12:00.050Z",
-                     *           "gateway": "demo-1",
                      *           "id": 4,
+                     *           "enterprise": null,
+                     *           "gateway": "demo-1",
+                     *           "partition": null,
+                     *           "device": null,
+                     *           "from_time": "2026-11-23T07:12:00.050Z",
+                     *           "to_time": "2026-11-23T07:12:04.200Z",
                      *           "reason": "gateway-down",
-                     *           "recorded_at": "2026-11-23T07:12:05Z",
-                     *           "to_time": "2026-11-23T07:12:04.200Z"
+                     *           "polls": null,
+                     *           "detail": {},
+                     *           "recorded_at": "2026-11-23T07:12:05Z"
                      *         }
-                     *       ]
+                     *       ],
+                     *       "next": null
                      *     }
                      */
                     "application/json": components["schemas"]["GapPage"];
@@ -4729,18 +4778,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -4755,18 +4804,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -4781,18 +4830,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -4807,18 +4856,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -4850,16 +4899,19 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "bytes": 4812,
-                     *           "detail": {},
-                     *           "gateway": "demo-1",
                      *           "id": 2,
+                     *           "enterprise": null,
+                     *           "gateway": "demo-1",
                      *           "partition": 1,
+                     *           "stream_sequence": 5012,
                      *           "reason": "quarantine.signature",
+                     *           "detail": {},
+                     *           "bytes": 4812,
                      *           "recorded_at": "2026-11-23T07:30:00Z",
-                     *           "stream_sequence": 5012
+                     *           "replayed_at": null
                      *         }
-                     *       ]
+                     *       ],
+                     *       "next": null
                      *     }
                      */
                     "application/json": components["schemas"]["QuarantinePage"];
@@ -4874,18 +4926,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -4900,18 +4952,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -4926,18 +4978,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -4952,18 +5004,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -4990,16 +5042,16 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "code": "yl-steel",
-                     *           "devices": 319,
                      *           "id": 1,
-                     *           "industry": "metallurgy",
+                     *           "code": "yl-steel",
                      *           "name": "远联钢铁",
+                     *           "industry": "metallurgy",
+                     *           "devices": 319,
                      *           "sites": [
                      *             {
                      *               "code": "furnace-hall",
-                     *               "devices": 80,
-                     *               "name": "炉区"
+                     *               "name": "炉区",
+                     *               "devices": 80
                      *             }
                      *           ]
                      *         }
@@ -5018,18 +5070,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -5044,18 +5096,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -5070,18 +5122,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -5096,18 +5148,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -5135,16 +5187,16 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "code": "yl-steel",
-                     *       "devices": 319,
                      *       "id": 1,
-                     *       "industry": "metallurgy",
+                     *       "code": "yl-steel",
                      *       "name": "远联钢铁",
+                     *       "industry": "metallurgy",
+                     *       "devices": 319,
                      *       "sites": [
                      *         {
                      *           "code": "furnace-hall",
-                     *           "devices": 80,
-                     *           "name": "炉区"
+                     *           "name": "炉区",
+                     *           "devices": 80
                      *         }
                      *       ]
                      *     }
@@ -5161,18 +5213,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -5187,18 +5239,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -5213,18 +5265,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -5239,18 +5291,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -5294,18 +5346,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -5320,18 +5372,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -5346,18 +5398,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -5372,18 +5424,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -5422,18 +5474,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -5448,18 +5500,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -5474,18 +5526,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -5500,18 +5552,187 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                };
+            };
+        };
+    };
+    import_book_api_v1_book_import_post: {
+        parameters: {
+            query?: {
+                /** @description Only say what it would do. */
+                dry_run?: boolean;
+                /** @description Retire devices of the named enterprises that it does not list. */
+                retire_missing?: boolean;
+                /** @description Which one a CSV holds, where it does not tell. */
+                sheet?: ("enterprises" | "sites" | "gateways" | "models" | "tags" | "devices") | null;
+                /** @description Language of headings and messages. */
+                language?: "zh-CN" | "en";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": components["schemas"]["Body_import_book_api_v1_book_import_post"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "dry_run": true,
+                     *       "applied": false,
+                     *       "created": {
+                     *         "devices": 3
+                     *       },
+                     *       "changed": {
+                     *         "devices": 1
+                     *       },
+                     *       "retired": {},
+                     *       "unchanged": {
+                     *         "enterprises": 1
+                     *       },
+                     *       "errors": [
+                     *         {
+                     *           "sheet": "devices",
+                     *           "row": 7,
+                     *           "column": "G",
+                     *           "field": "connection.port",
+                     *           "code": "book.not-a-number",
+                     *           "facts": {
+                     *             "value": "abc"
+                     *           },
+                     *           "message": "devices, row 7, column G (connection.port): “abc” is not a number"
+                     *         }
                      *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
+                     *       "errors_total": 1,
+                     *       "warnings": [],
+                     *       "warnings_total": 0
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ImportAnswer"];
+                };
+            };
+            /** @description No token in force. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    /**
+                     * @example {
+                     *       "type": "urn:muster:problem:in-the-future",
                      *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       "status": 422,
+                     *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
+                     *       "errors": [
+                     *         {
+                     *           "field": "query.at",
+                     *           "message": "2027-01-01T00:00:00Z has not come yet"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                };
+            };
+            /** @description Not there, or not yours. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    /**
+                     * @example {
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
+                     *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
+                     *       "errors": [
+                     *         {
+                     *           "field": "query.at",
+                     *           "message": "2027-01-01T00:00:00Z has not come yet"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                };
+            };
+            /** @description A parameter is not valid; `errors` names it. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    /**
+                     * @example {
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
+                     *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
+                     *       "errors": [
+                     *         {
+                     *           "field": "query.at",
+                     *           "message": "2027-01-01T00:00:00Z has not come yet"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                };
+            };
+            /** @description Something this needs is away, or the answer takes too long. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    /**
+                     * @example {
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
+                     *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
+                     *       "errors": [
+                     *         {
+                     *           "field": "query.at",
+                     *           "message": "2027-01-01T00:00:00Z has not come yet"
+                     *         }
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -5538,31 +5759,31 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
+                     *           "id": "chifeng-2026",
+                     *           "title": "赤峰市制造业数字化转型试点项目申报指南",
+                     *           "definition": "presence-1",
+                     *           "time_zone": "Asia/Shanghai",
+                     *           "days": {
+                     *             "minutes": 60,
+                     *             "least": 20,
+                     *             "of_days": 30
+                     *           },
+                     *           "tiers": [
+                     *             {
+                     *               "id": "regional",
+                     *               "label": "区域级工业互联网平台",
+                     *               "short": "区域级",
+                     *               "section": "二（一）1（2）",
+                     *               "text": "连接不少于500台工业设备",
+                     *               "devices": 500
+                     *             }
+                     *           ],
                      *           "classes": [
                      *             {
                      *               "id": "operating",
                      *               "label": "运行设备"
                      *             }
-                     *           ],
-                     *           "days": {
-                     *             "least": 20,
-                     *             "minutes": 60,
-                     *             "of_days": 30
-                     *           },
-                     *           "definition": "presence-1",
-                     *           "id": "chifeng-2026",
-                     *           "tiers": [
-                     *             {
-                     *               "devices": 500,
-                     *               "id": "regional",
-                     *               "label": "区域级工业互联网平台",
-                     *               "section": "二（一）1（2）",
-                     *               "short": "区域级",
-                     *               "text": "连接不少于500台工业设备"
-                     *             }
-                     *           ],
-                     *           "time_zone": "Asia/Shanghai",
-                     *           "title": "赤峰市制造业数字化转型试点项目申报指南"
+                     *           ]
                      *         }
                      *       ]
                      *     }
@@ -5579,18 +5800,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -5605,18 +5826,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -5631,18 +5852,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -5657,18 +5878,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -5696,31 +5917,31 @@ export interface operations {
                 content: {
                     /**
                      * @example {
+                     *       "id": "chifeng-2026",
+                     *       "title": "赤峰市制造业数字化转型试点项目申报指南",
+                     *       "definition": "presence-1",
+                     *       "time_zone": "Asia/Shanghai",
+                     *       "days": {
+                     *         "minutes": 60,
+                     *         "least": 20,
+                     *         "of_days": 30
+                     *       },
+                     *       "tiers": [
+                     *         {
+                     *           "id": "regional",
+                     *           "label": "区域级工业互联网平台",
+                     *           "short": "区域级",
+                     *           "section": "二（一）1（2）",
+                     *           "text": "连接不少于500台工业设备",
+                     *           "devices": 500
+                     *         }
+                     *       ],
                      *       "classes": [
                      *         {
                      *           "id": "operating",
                      *           "label": "运行设备"
                      *         }
-                     *       ],
-                     *       "days": {
-                     *         "least": 20,
-                     *         "minutes": 60,
-                     *         "of_days": 30
-                     *       },
-                     *       "definition": "presence-1",
-                     *       "id": "chifeng-2026",
-                     *       "tiers": [
-                     *         {
-                     *           "devices": 500,
-                     *           "id": "regional",
-                     *           "label": "区域级工业互联网平台",
-                     *           "section": "二（一）1（2）",
-                     *           "short": "区域级",
-                     *           "text": "连接不少于500台工业设备"
-                     *         }
-                     *       ],
-                     *       "time_zone": "Asia/Shanghai",
-                     *       "title": "赤峰市制造业数字化转型试点项目申报指南"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["RulebookAnswer"];
@@ -5735,18 +5956,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -5761,18 +5982,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -5787,18 +6008,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -5813,18 +6034,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -5867,18 +6088,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -5893,18 +6114,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -5919,18 +6140,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -5945,18 +6166,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -5981,10 +6202,11 @@ export interface operations {
                 content: {
                     /**
                      * @example {
+                     *       "signed_in": true,
                      *       "by": "token",
                      *       "label": "大屏",
-                     *       "may_write": false,
-                     *       "signed_in": true
+                     *       "enterprise": null,
+                     *       "may_write": false
                      *     }
                      */
                     "application/json": components["schemas"]["SessionAnswer"];
@@ -5999,18 +6221,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -6025,18 +6247,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -6051,18 +6273,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -6077,18 +6299,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -6122,10 +6344,11 @@ export interface operations {
                 content: {
                     /**
                      * @example {
+                     *       "signed_in": true,
                      *       "by": "token",
                      *       "label": "大屏",
-                     *       "may_write": false,
-                     *       "signed_in": true
+                     *       "enterprise": null,
+                     *       "may_write": false
                      *     }
                      */
                     "application/json": components["schemas"]["SessionAnswer"];
@@ -6140,18 +6363,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -6166,18 +6389,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -6192,18 +6415,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -6218,18 +6441,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -6262,18 +6485,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -6288,18 +6511,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -6314,18 +6537,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -6340,187 +6563,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
-                     *     }
-                     */
-                    "application/json": components["schemas"]["ProblemAnswer"];
-                };
-            };
-        };
-    };
-    import_book_api_v1_book_import_post: {
-        parameters: {
-            query?: {
-                /** @description Only say what it would do. */
-                dry_run?: boolean;
-                /** @description Retire devices of the named enterprises that it does not list. */
-                retire_missing?: boolean;
-                /** @description Which one a CSV holds, where it does not tell. */
-                sheet?: ("enterprises" | "sites" | "gateways" | "models" | "tags" | "devices") | null;
-                /** @description Language of headings and messages. */
-                language?: "zh-CN" | "en";
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "multipart/form-data": components["schemas"]["Body_import_book_api_v1_book_import_post"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "applied": false,
-                     *       "changed": {
-                     *         "devices": 1
-                     *       },
-                     *       "created": {
-                     *         "devices": 3
-                     *       },
-                     *       "dry_run": true,
-                     *       "errors": [
-                     *         {
-                     *           "code": "book.not-a-number",
-                     *           "column": "G",
-                     *           "facts": {
-                     *             "value": "abc"
-                     *           },
-                     *           "field": "connection.port",
-                     *           "message": "devices, row 7, column G (connection.port): “abc” is not a number",
-                     *           "row": 7,
-                     *           "sheet": "devices"
-                     *         }
-                     *       ],
-                     *       "errors_total": 1,
-                     *       "retired": {},
-                     *       "unchanged": {
-                     *         "enterprises": 1
-                     *       },
-                     *       "warnings": [],
-                     *       "warnings_total": 0
-                     *     }
-                     */
-                    "application/json": components["schemas"]["ImportAnswer"];
-                };
-            };
-            /** @description No token in force. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "in-the-future",
-                     *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
-                     *       "errors": [
-                     *         {
-                     *           "field": "query.at",
-                     *           "message": "2027-01-01T00:00:00Z has not come yet"
-                     *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
-                     *     }
-                     */
-                    "application/json": components["schemas"]["ProblemAnswer"];
-                };
-            };
-            /** @description Not there, or not yours. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "in-the-future",
-                     *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
-                     *       "errors": [
-                     *         {
-                     *           "field": "query.at",
-                     *           "message": "2027-01-01T00:00:00Z has not come yet"
-                     *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
-                     *     }
-                     */
-                    "application/json": components["schemas"]["ProblemAnswer"];
-                };
-            };
-            /** @description A parameter is not valid; `errors` names it. */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "in-the-future",
-                     *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
-                     *       "errors": [
-                     *         {
-                     *           "field": "query.at",
-                     *           "message": "2027-01-01T00:00:00Z has not come yet"
-                     *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
-                     *     }
-                     */
-                    "application/json": components["schemas"]["ProblemAnswer"];
-                };
-            };
-            /** @description Something this needs is away, or the answer takes too long. */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "in-the-future",
-                     *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
-                     *       "errors": [
-                     *         {
-                     *           "field": "query.at",
-                     *           "message": "2027-01-01T00:00:00Z has not come yet"
-                     *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -6563,18 +6617,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -6589,18 +6643,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -6615,18 +6669,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -6641,18 +6695,18 @@ export interface operations {
                     "application/problem+json": unknown;
                     /**
                      * @example {
-                     *       "code": "in-the-future",
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
                      *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
                      *       "errors": [
                      *         {
                      *           "field": "query.at",
                      *           "message": "2027-01-01T00:00:00Z has not come yet"
                      *         }
-                     *       ],
-                     *       "instance": "/api/v1/counts/devices",
-                     *       "status": 422,
-                     *       "title": "The request is not valid",
-                     *       "type": "urn:muster:problem:in-the-future"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemAnswer"];
@@ -6677,12 +6731,12 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "checks": {
-                     *         "bus": "ok",
-                     *         "database": "ok"
-                     *       },
                      *       "status": "ok",
-                     *       "version": "0.1.0"
+                     *       "version": "0.1.0",
+                     *       "checks": {
+                     *         "database": "ok",
+                     *         "bus": "ok"
+                     *       }
                      *     }
                      */
                     "application/json": components["schemas"]["HealthAnswer"];

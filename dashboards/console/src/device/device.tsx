@@ -3,7 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link, useParams } from "react-router";
 import { device as deviceQuery, enterprises, latest } from "../api/queries";
-import type { DeviceDetail } from "../api/types";
+import type { DeviceDetail, Latest } from "../api/types";
 import { useSpeech } from "../catalogue/language";
 import { sayAge } from "../format/age";
 import { near } from "../format/time";
@@ -43,7 +43,7 @@ function Detail({ device }: { device: DeviceDetail }) {
     setChosen(trends.includes(tag) ? trends.filter((name) => name !== tag) : [...trends, tag].slice(-MOST_TRENDS));
   return (
     <>
-      <Status device={device} />
+      <Status device={device} age_s={newest(values.data)} />
       <div className={style.columns}>
         <div className={style.main}>
           <PresenceHistory device={device.id} />
@@ -64,8 +64,14 @@ function Detail({ device }: { device: DeviceDetail }) {
   );
 }
 
+/** Age of the newest of a device's values, s; null where there is none. */
+function newest(values: Latest | undefined): number | null {
+  const ages = values?.readings.flatMap(({ age_s }) => (age_s === null ? [] : [age_s])) ?? [];
+  return ages.length === 0 ? null : Math.min(...ages);
+}
+
 /** The line under the name: state, since when and why, age of the last reading, where it belongs. */
-function Status({ device }: { device: DeviceDetail }) {
+function Status({ device, age_s }: { device: DeviceDetail; age_s: number | null }) {
   const { say, reason, word } = useSpeech();
   const live = useLive();
   const tenant = useQuery(enterprises).data?.items.find(({ code }) => code === device.enterprise);
@@ -73,7 +79,6 @@ function Status({ device }: { device: DeviceDetail }) {
   const platform = useNow(1000, live.skew);
   const seen = live.connection === "live" ? live.states.get(device.id) : undefined;
   const state = seen?.state ?? device.state;
-  const age = seen === undefined || seen.lastReading === null ? null : (platform - seen.lastReading) / 1000;
   return (
     <div className={style.status}>
       <strong>
@@ -83,7 +88,7 @@ function Status({ device }: { device: DeviceDetail }) {
         <span>{say("console.device.since", { at: near(new Date(device.since), new Date(platform)) })}</span>
       )}
       {state === device.state && device.reason !== "" && state !== "connected" && <span>{reason(device.reason)}</span>}
-      <span>{say("console.reading.last", { age: sayAge(age, say) })}</span>
+      <span>{say("console.reading.last", { age: sayAge(age_s, say) })}</span>
       <span className={style.path}>
         <Link to={`/devices?enterprise=${encodeURIComponent(device.enterprise)}`}>
           {tenant?.name ?? device.enterprise}

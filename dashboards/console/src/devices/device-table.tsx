@@ -4,8 +4,8 @@ import { useEffect, useLayoutEffect, useRef, useState } from "react";
 import { Link } from "react-router";
 import type { DeviceSummary } from "../api/types";
 import { useSpeech } from "../catalogue/language";
-import { sayAge } from "../format/age";
-import type { Seen } from "../live/reducer";
+import { sayReadingAge } from "../format/age";
+import { readingAge, type Seen } from "../live/reducer";
 import { useNow } from "../live/use-live";
 import { StateWord } from "../shell/state-word";
 import style from "./devices.module.css";
@@ -91,7 +91,6 @@ interface RowProps {
 function Row({ index, device, seen, now, enterprise, offset, height }: RowProps) {
   const { say, word, reason } = useSpeech();
   const state = seen?.state ?? device.state;
-  const age = seen === undefined || seen.lastReading === null ? null : (now - seen.lastReading) / 1000;
   const cause = state !== "connected" && state === device.state && device.reason !== "" ? reason(device.reason) : "";
   return (
     <div
@@ -122,7 +121,7 @@ function Row({ index, device, seen, now, enterprise, offset, height }: RowProps)
         {word("origin", device.origin)}
       </span>
       <span role="cell" data-column="age" title={say("console.devices.age")}>
-        {sayAge(age, say)}
+        {sayReadingAge(readingAge(seen, now), say)}
       </span>
     </div>
   );

@@ -10,6 +10,11 @@ export function ageSeconds(then: number, now: number): number {
   return Math.max(0, (now - then) / 1000);
 }
 
+/** Say the age of a reading: exactly, or that it is under so many seconds. */
+export function sayReadingAge(age: { age_s: number | null; under_s: number | null }, say: Say): string {
+  return age.under_s === null ? sayAge(age.age_s, say) : say("console.age.under", { n: age.under_s });
+}
+
 /** Say an age given in seconds: 0.4 s, 12 s, 3 min, 2 h, 5 d. A missing age is a dash. */
 export function sayAge(age_s: number | null | undefined, say: Say): string {
   if (age_s === null || age_s === undefined || !Number.isFinite(age_s)) return "–";

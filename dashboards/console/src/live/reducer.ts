@@ -8,12 +8,17 @@ import type { LiveCount, LiveStates, StateWord } from "../api/types";
 
 export const STALE_AFTER_MS = 5000;
 
+/** A device whose age stays below this (s) is not told anew with every reading: its age is then only "under". */
+export const FRESH_S = 5;
+
 export type Connection = "connecting" | "live" | "stale";
 
 export interface Seen {
   state: StateWord;
   /** When the last reading came, ms since 1970 by the platform's clock; null where none ever did. */
   lastReading: number | null;
+  /** Readings go on coming, the newest being younger than `FRESH_S`. */
+  fresh: boolean;
 }
 
 export interface Live {
@@ -47,7 +52,8 @@ export function reduce(live: Live, event: LiveEvent, now: number): Live {
       const at = Date.parse(event.change.at);
       const states = new Map(event.change.snapshot ? [] : live.states);
       for (const [device, state, age_s] of event.change.states) {
-        states.set(device, { state, lastReading: age_s === null ? null : at - age_s * 1000 });
+        const lastReading = age_s === null ? null : at - age_s * 1000;
+        states.set(device, { state, lastReading, fresh: age_s !== null && age_s <= FRESH_S });
       }
       for (const device of event.change.gone) states.delete(device);
       return { ...live, states };
@@ -62,6 +68,23 @@ export function reduce(live: Live, event: LiveEvent, now: number): Live {
 function aged(live: Live, now: number): Live {
   if (live.connection !== "live" || live.countedAt === null) return live;
   return now - live.countedAt > STALE_AFTER_MS ? { ...live, connection: "stale" } : live;
+}
+
+/** The age of a device's last reading at `now` (ms, the platform's clock): exactly, or only that it is under `under_s`. */
+export function readingAge(seen: Seen | undefined, now: number): { age_s: number | null; under_s: number | null } {
+  if (seen === undefined || seen.lastReading === null) return { age_s: null, under_s: null };
+  if (seen.fresh) return { age_s: null, under_s: FRESH_S };
+  return { age_s: Math.max(0, (now - seen.lastReading) / 1000), under_s: null };
+}
+
+/** The age of the newest reading of all devices, as in `readingAge`. */
+export function newestAge(states: ReadonlyMap<number, Seen>, now: number): { age_s: number | null; under_s: number | null } {
+  let newest: Seen | undefined;
+  for (const seen of states.values()) {
+    if (seen.fresh) return readingAge(seen, now);
+    if ((seen.lastReading ?? 0) > (newest?.lastReading ?? 0)) newest = seen;
+  }
+  return readingAge(newest, now);
 }
 
 /** How many devices are in each state. */

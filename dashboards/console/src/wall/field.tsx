@@ -3,9 +3,9 @@ import { type KeyboardEvent, type PointerEvent, useEffect, useLayoutEffect, useM
 import { useNavigate } from "react-router";
 import type { DeviceSummary } from "../api/types";
 import { useSpeech } from "../catalogue/language";
-import { sayAge } from "../format/age";
+import { sayReadingAge } from "../format/age";
 import { count } from "../format/number";
-import type { Seen } from "../live/reducer";
+import { readingAge, type Seen } from "../live/reducer";
 import { paletteAt } from "../theme";
 import { draw } from "./draw";
 import style from "./field.module.css";
@@ -157,7 +157,7 @@ interface NoteProps {
 function Note({ device, number, seen, now, at, width, below }: NoteProps) {
   const { say, word, reason } = useSpeech();
   if (at === null) return null;
-  const age = seen === undefined || seen.lastReading === null ? null : (now - seen.lastReading) / 1000;
+  const age = sayReadingAge(readingAge(seen, now), say);
   const cause = device !== undefined && seen?.state === device.state && seen.state !== "connected" ? device.reason : "";
   return (
     <div
@@ -172,7 +172,7 @@ function Note({ device, number, seen, now, at, width, below }: NoteProps) {
         {seen === undefined ? "–" : word("state", seen.state)}
         {cause !== "" && <small>{reason(cause)}</small>}
       </span>
-      <span className={style.age}>{say("console.reading.last", { age: sayAge(age, say) })}</span>
+      <span className={style.age}>{seen?.lastReading != null && say("console.reading.last", { age })}</span>
     </div>
   );
 }

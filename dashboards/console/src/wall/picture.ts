@@ -88,8 +88,8 @@ export function byReason(absent: readonly Exclusion[]): Record<string, number> {
 /** The states of all devices of a past frame: those absent as listed, every other one connected. */
 export function pastStates(devices: Iterable<number>, absent: readonly Exclusion[]): Map<number, Seen> {
   const states = new Map<number, Seen>();
-  for (const device of devices) states.set(device, { state: "connected", lastReading: null });
-  for (const { device, state } of absent) states.set(device, { state, lastReading: null });
+  for (const device of devices) states.set(device, { state: "connected", lastReading: null, fresh: false });
+  for (const { device, state } of absent) states.set(device, { state, lastReading: null, fresh: false });
   return states;
 }
 

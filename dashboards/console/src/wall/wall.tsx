@@ -5,8 +5,10 @@ import { Link } from "react-router";
 import { enterprises, roster, rulebooks } from "../api/queries";
 import { CLASSES, type DeviceSummary, ORIGINS } from "../api/types";
 import { useSpeech } from "../catalogue/language";
+import { sayReadingAge } from "../format/age";
 import { count } from "../format/number";
 import { clock } from "../format/time";
+import { newestAge } from "../live/reducer";
 import { useNow } from "../live/use-live";
 import { Page } from "../shell/page";
 import { Empty, Failure } from "../shell/states";
@@ -78,7 +80,12 @@ export default function Wall() {
         </div>
         <section className={style.devices}>
           <header>
-            <h2>{say("console.field.title", { n: count(picture?.frame) })}</h2>
+            <h2>
+              {say("console.field.title", { n: count(picture?.frame) })}
+              {at === null && shown.states.size > 0 && (
+                <span>{say("console.reading.last", { age: sayReadingAge(newestAge(shown.states, now), say) })}</span>
+              )}
+            </h2>
             <Legend byState={picture?.byState ?? null} />
           </header>
           {picture !== null && picture.frame === 0 ? (
