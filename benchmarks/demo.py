@@ -100,9 +100,8 @@ def _latencies(url: str, seconds: int) -> dict[str, float]:
     while time.monotonic() < end:
         for device in devices:
             latest = fetch(f"{url}/devices/{device}/latest") or {}
-            received = max(
-                (tag["received"] for tag in latest.get("tags", []) if tag.get("received")), default=None
-            )
+            moments = [one["received"] for one in latest.get("readings", []) if one["received"]]
+            received = max(moments, default=None)
             if received is None or shown.get(device) == received:
                 continue
             if device in shown:

@@ -30,6 +30,8 @@ from simulators.modbus.ports import free_ports
 
 SHAPES = ((500, 16), (1000, 50))
 SETTLE_S = 6.0
+SETTLE_PER_DEVICE_S = 0.015
+"""Opening sessions and compiling plans takes its time; figures are taken after it."""
 
 
 def measure(repeats: int, seconds: int, shapes: tuple[tuple[int, int], ...] = SHAPES) -> dict[str, Any]:
@@ -89,7 +91,7 @@ def _gateway(around: Servers, devices: int, registers: int, port: int, seconds: 
     file.write_text(settings.model_dump_json(), "utf-8")
     argv = [sys.executable, "-m", "deploy.process", "gateway", "--settings", str(file)]
     with running(Command("gateway", argv, around.folder / "gateway.log")) as process:
-        time.sleep(SETTLE_S)
+        time.sleep(SETTLE_S + SETTLE_PER_DEVICE_S * devices)
         watched = psutil.Process(process.pid)
         before, begin = watched.cpu_times(), time.time()
         time.sleep(seconds)
