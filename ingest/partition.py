@@ -57,6 +57,7 @@ class Partition:
     _observers: dict[int, Observer] = field(default_factory=dict)
     _condemned: dict[int, str] = field(default_factory=dict)
     _careful_until: int = 0
+    _failed_alone: int = 0
     _batch_ids: Numbers = field(default_factory=lambda: Numbers("batch_ids"))
     _watch_ids: Numbers = field(default_factory=lambda: Numbers("watch_ids"))
 
@@ -221,14 +222,23 @@ class Partition:
             await stream.purge(self.client, {self.number: position.sequence}, {self.number: first})
 
     def _doubt(self, group: list[Message], error: psycopg.Error) -> None:
-        """Find the batch that the database refuses: from here on one by one, and the one that fails alone."""
+        """Find the batch that the database refuses: one by one from here on, and it must fail alone twice.
+
+        A row that was on its way to a default partition while its own was made is refused too; that is nobody's
+        fault, it carries no constraint's name, and trying again helps.
+        """
         said = f"{error.sqlstate or ''} {error.diag.message_primary or error}".strip()
-        log.error("group-refused", partition=self.number, batches=len(group), error=said)
         self._anew = True
+        if isinstance(error, psycopg.errors.CheckViolation) and error.diag.constraint_name is None:
+            log.info("group-again", partition=self.number, reason=said)
+            return
+        log.error("group-refused", partition=self.number, batches=len(group), error=said)
+        self._careful_until = max(self._careful_until, group[-1].stream_sequence)
         if len(group) == 1:
-            self._condemned[group[0].stream_sequence] = said
-        else:
-            self._careful_until = group[-1].stream_sequence
+            alone = group[0].stream_sequence
+            if alone == self._failed_alone:
+                self._condemned[alone] = said
+            self._failed_alone = alone
 
     def _count(self, writes: Writes, took_s: float) -> None:
         metrics.commit_seconds.labels(self.number).observe(took_s)

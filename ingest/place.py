@@ -27,6 +27,8 @@ Connection = AsyncConnection[TupleRow]
 PARTITION_LOCK = 0x4D535031
 """The space of advisory locks on partitions."""
 RETRY_S = 1.0
+STUCK_S = 20.0
+"""A holder that has done nothing for so long, not even been ended by the server, is ended by who waits."""
 NUMBERS = 256
 
 
@@ -65,11 +67,13 @@ async def take_over(
     connection: Connection, partition: int, worker: str, stop: asyncio.Event
 ) -> Position | None:
     """Wait for the partition's lock, then fence out whoever held it; None when told to stop first."""
-    given = {"space": PARTITION_LOCK, "partition": partition, "worker": worker}
+    given = {"space": PARTITION_LOCK, "partition": partition, "worker": worker, "stuck_s": STUCK_S}
     while True:
         row = await (await connection.execute(QUERIES["try_lock"], given)).fetchone()
         if row is not None and row[0]:
             break
+        if (await (await connection.execute(QUERIES["evict"], given)).fetchall()) != []:
+            log.warning("partition-evicted", partition=partition)
         try:
             async with asyncio.timeout(RETRY_S):
                 await stop.wait()

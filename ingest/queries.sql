@@ -32,6 +32,15 @@ order by objid;
 -- Whether this connection now holds a partition; the lock ends with the connection.
 select pg_try_advisory_lock(%(space)s, %(partition)s);
 
+-- name: evict
+-- Ends a holder that stopped in the midst of sending rows: no time limit of the server reaches it there.
+select pg_terminate_backend(a.pid)
+from pg_locks l join pg_stat_activity a on a.pid = l.pid
+where l.locktype = 'advisory' and l.classid = %(space)s and l.objid = %(partition)s and l.objsubid = 2 and l.granted
+  and l.database = (select oid from pg_database where datname = current_database())
+  and a.state = 'active' and a.wait_event_type = 'Client'
+  and a.state_change < clock_timestamp() - make_interval(secs => %(stuck_s)s);
+
 -- name: make_position
 -- A partition that nobody stored from yet.
 insert into stream_position (partition) values (%(partition)s) on conflict do nothing;

@@ -48,6 +48,7 @@ class Registry:
     version: int = 0
     _former: dict[int, frozenset[int]] = field(default_factory=dict)
     _changed: set[int] = field(default_factory=set)
+    _all_changed: bool = False
     _looked: dict[int, float] = field(default_factory=dict)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -55,24 +56,30 @@ class Registry:
         """Note that a device's row changed; `refresh` reads it."""
         self._changed.add(device)
 
+    def gateways_changed(self) -> None:
+        """Note that a gateway or a key changed; `refresh` reads everything."""
+        self._all_changed = True
+
     @property
     def stale(self) -> bool:
-        """Whether a device changed since the last reading."""
-        return bool(self._changed)
+        """Whether something changed since the last reading."""
+        return self._all_changed or bool(self._changed)
 
     async def load(self, connection: AsyncConnection[TupleRow]) -> None:
         """Read everything."""
         async with self._lock:
             self._changed.clear()
+            self._all_changed = False
             await self._read(connection, None)
 
     async def refresh(self, connection: AsyncConnection[TupleRow]) -> None:
         """Read what changed since the last reading."""
         async with self._lock:
-            if not self._changed:
+            if not self.stale:
                 return
             numbers, self._changed = list(self._changed), set()
-            await self._read(connection, numbers if len(numbers) <= MANY else None)
+            is_much, self._all_changed = self._all_changed or len(numbers) > MANY, False
+            await self._read(connection, None if is_much else numbers)
 
     async def look_again(self, connection: AsyncConnection[TupleRow], gateway: int, version: int) -> bool:
         """Read everything because a batch of `gateway` names something unknown to `version` of this registry.

@@ -87,6 +87,7 @@ class Worker:
             mine = await self._announce(connection)
             connection.add_notify_handler(self._heard)
             await connection.execute("listen device")
+            await connection.execute("listen gateway")
             await self._registry.load(connection)
             while not stop.is_set():
                 given = {"space": WORKER_LOCK}
@@ -108,7 +109,9 @@ class Worker:
                 return mine
 
     def _heard(self, notify: Notify) -> None:
-        if notify.payload.isdigit():
+        if notify.channel == "gateway":
+            self._registry.gateways_changed()
+        elif notify.payload.isdigit():
             self._registry.changed(int(notify.payload))
 
     async def _assign(self, wanted: set[int], group: asyncio.TaskGroup) -> None:

@@ -180,6 +180,16 @@ end
 $$;
 create trigger device_recorded after insert or update on device for each row execute function device_recorded();
 
+create function gateway_changed() returns trigger language plpgsql as $$
+begin
+    perform pg_notify('gateway', '');
+    return null;
+end
+$$;
+create trigger gateway_changed after insert or update on gateway for each statement execute function gateway_changed();
+create trigger gateway_changed after insert or update on gateway_key for each statement execute function gateway_changed();
+comment on trigger gateway_changed on gateway_key is 'So that a revoked key is refused at once.';
+
 create function tag_changed() returns trigger language plpgsql as $$
 begin
     if not exists (select from device where id = new.device and enterprise = new.enterprise) then

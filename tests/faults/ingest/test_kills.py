@@ -10,6 +10,7 @@ import json
 import os
 import random
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -283,3 +284,37 @@ async def test_any_part_killed_alone_or_in_pairs_loses_and_doubles_nothing(road:
 @pytest.mark.parametrize("seed", range(3))
 async def test_twenty_rounds_of_kills_lose_and_double_nothing(road: Road, seed: int) -> None:
     await under_load(road, 20, ("one", "two", "nats", "database"), 10 + seed)
+
+
+@pytest.mark.long
+async def test_a_worker_that_was_stopped_loses_its_partitions_and_stores_nothing_twice(road: Road) -> None:
+    installation = await road.set_up()
+    client = await connection.connect(road.bus, "test")
+    owners = "select distinct worker from stream_position where worker <> '' order by 1"
+    async with asyncio.timeout(60):
+        while road.rows(owners) != [("one",), ("two",)]:
+            await asyncio.sleep(0.2)
+    gateway = Gateway(installation, installation.gateways[0])
+    senders = [Sender(gateway, partition, partition) for partition in range(4)]
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        for sender in senders:
+            group.create_task(sender.run(client, stop))
+        await asyncio.sleep(2)
+        road.workers[0].process.send_signal(signal.SIGSTOP)
+        async with asyncio.timeout(60):
+            while road.rows(owners) != [("two",)]:
+                await asyncio.sleep(0.5)
+        road.workers[0].process.send_signal(signal.SIGCONT)
+        async with asyncio.timeout(60):
+            while road.rows(owners) != [("one",), ("two",)]:
+                await asyncio.sleep(0.5)
+        stop.set()
+    await client.close()
+    place = {sender.partition: sender.last_at for sender in senders}
+    async with asyncio.timeout(60):
+        while dict(road.rows("select partition, sequence from stream_position")) != place:
+            await asyncio.sleep(0.2)
+    sent = [reading for sender in senders for reading in sender.sent]
+    assert sorted(read_back(road), key=repr) == sorted(sent, key=repr)
+    assert road.rows("select reason from gap") == []

@@ -1,17 +1,23 @@
 """What a gateway sent is in the database, bit for bit, once, with its watch, presence, gaps and sessions."""
 
+import asyncio
 import struct
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import numpy as np
 import psycopg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from nats.aio.client import Client
 
 from bus import subjects
 from muster.clock import to_datetime
 from muster.events import Event, TextReading
 from muster.scans import NULL, How, ScanBuilder
+from store import partitions
+from store.connection import connected
+from store.partitions import RAW
 from tests.conftest import Bus, Database
 from tests.integration.ingest.pretend import SECOND, Gateway, Installation, now_us, rows, scans_of
 from tests.integration.ingest.working import stored, worker
@@ -276,3 +282,52 @@ async def test_what_the_database_refuses_is_found_and_put_aside(
     found = rows(database.owner, "select polls from gap where reason = 'timeout' order by id")
     assert [polls for (polls,) in found] == [1, 2, 3]
     assert rows(database.owner, "select count(*) from scan") == [(3 * len(gateway.in_partition(0)),)]
+
+
+async def test_partitions_made_while_batches_come_put_nothing_aside(
+    installation: Installation, database: Database, bus: Client, working: None
+) -> None:
+    gateway = Gateway(installation, installation.gateways[0])
+    begun = now_us()
+    sent = 0
+    async with connected(database.owner, "test") as owner:
+        for number in range(60):
+            at = begun + number * 60 * SECOND
+            last = await gateway.send(bus, 0, scans_of(gateway.in_partition(0), at=at))
+            sent += len(gateway.in_partition(0))
+            if number % 4 == 0:
+                for table in RAW:
+                    moment = to_datetime(at if table.column == "time" else now_us())
+                    await partitions.ensure(owner, table, moment, timedelta(minutes=1))
+    await stored(database, last)
+    assert rows(database.owner, "select reason, detail from quarantine") == []
+    assert rows(database.owner, "select count(*) from scan") == [(sent,)]
+    assert rows(
+        database.owner, "select count(*) > 3 from pg_inherits where inhparent = 'scan'::regclass"
+    ) == [(True,)]
+
+
+async def test_a_revoked_key_is_refused_and_a_new_one_is_known(
+    installation: Installation, database: Database, bus: Client, working: None
+) -> None:
+    gateway = Gateway(installation, installation.gateways[0])
+    await stored(database, await gateway.send(bus, 0, scans_of(gateway.in_partition(0))))
+    with psycopg.connect(database.owner, autocommit=True) as connection:
+        connection.execute("update gateway_key set revoked_at = now() where gateway = %s", (gateway.number,))
+    for _ in range(100):
+        await stored(database, await gateway.send(bus, 0, scans_of(gateway.in_partition(0))))
+        if rows(database.owner, "select reason from quarantine limit 1"):
+            break
+        await asyncio.sleep(0.1)
+    assert rows(database.owner, "select distinct reason from quarantine") == [("signature-wrong",)]
+    installation.keys[gateway.number] = Ed25519PrivateKey.generate()
+    public = installation.keys[gateway.number].public_key().public_bytes_raw()
+    with psycopg.connect(database.owner, autocommit=True) as connection:
+        connection.execute("insert into gateway_key values (%s, %s)", (gateway.number, public))
+    before = rows(database.owner, "select count(*) from batch")
+    for _ in range(100):
+        await stored(database, await gateway.send(bus, 0, scans_of(gateway.in_partition(0))))
+        if rows(database.owner, "select count(*) from batch") > before:
+            break
+        await asyncio.sleep(0.1)
+    assert rows(database.owner, "select count(*) from batch") > before

@@ -1,6 +1,7 @@
 """Partitions change hands: fairly among the living, fenced against the dead, exactly where they stood."""
 
 import asyncio
+import contextlib
 import random
 
 import numpy as np
@@ -183,3 +184,16 @@ async def test_presence_goes_on_exactly_through_deaths_and_take_overs(
         ((t.device, t.at, int(t.state), t.reason) for t in due), key=lambda row: (row[1], row[0])
     )
     assert rows(database.owner, "select count(distinct span) from watch where partition = 0") == [(1,)]
+
+
+async def test_a_holder_stuck_in_the_midst_of_sending_rows_is_ended(
+    gateway: Gateway, database: Database, nats: Bus, bus: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(place, "STUCK_S", 1.0)
+    with psycopg.connect(database.ingest) as stuck, stuck.cursor() as cursor:
+        cursor.execute("select pg_advisory_lock(%s, 0)", (PARTITION_LOCK,))
+        with contextlib.suppress(psycopg.OperationalError), cursor.copy("copy scan from stdin") as copy:
+            copy.write("1\t2026")
+            async with worker(database, nats, bus):
+                await stored(database, await gateway.send(bus, 0, scans_of(gateway.in_partition(0))))
+    assert rows(database.owner, "select count(*) from scan") == [(len(gateway.in_partition(0)),)]
