@@ -195,7 +195,7 @@ class Launcher:
         await self._supervisor.add(
             Command(
                 name,
-                [sys.executable, "-m", "deploy.process", process, "--settings", str(file)],
+                [sys.executable, "-P", "-m", "deploy.process", process, "--settings", str(file)],
                 log=self._layout.logs / f"{name}.log",
                 environment={"PYTHONUNBUFFERED": "1", "MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1"},
             )
