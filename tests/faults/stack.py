@@ -91,6 +91,13 @@ class Stack:
         with psycopg.connect(ways["owner"]) as session:
             session.execute("update device set retired_at = now()")
 
+    def watched_until_us(self) -> int:
+        """Return up to which instant everything that the gateway watched is stored, in every partition."""
+        (row,) = self.query(
+            "select (extract(epoch from min(watched_until)) * 1e6)::bigint from gateway_position"
+        )
+        return int(row[0])
+
     def stored(self) -> list[Answer]:
         """Return every counted answer in the database, in the order of time per device."""
         rows = self.query(
