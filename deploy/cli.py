@@ -13,10 +13,10 @@ from typing import Annotated, Any
 import structlog
 import typer
 
-from deploy import cli_book, cli_operate, cli_simulate, launcher, site
+from deploy import cli_book, cli_device, cli_operate, cli_simulate, launcher, site
 from deploy.console_output import DataDir, Json, show
 from deploy.doctor import examine
-from deploy.layout import Layout, default_data_dir
+from deploy.layout import layout_of
 from deploy.running import status as running_status
 from muster import __version__
 from muster.errors import MusterError, RequestError
@@ -27,6 +27,7 @@ app = typer.Typer(
 app.command("import")(cli_book.import_book)
 app.command("export")(cli_book.export_book)
 app.add_typer(cli_book.gateways, name="gateway")
+app.add_typer(cli_device.devices, name="device")
 app.add_typer(cli_operate.quarantine, name="quarantine")
 app.add_typer(cli_operate.tokens, name="token")
 app.add_typer(cli_simulate.app, name="simulate")
@@ -41,7 +42,7 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Bring up everything with simulated devices, in the foreground, until Ctrl-C."""
-    layout = Layout((data_dir or default_data_dir() / "demo").absolute())
+    layout = layout_of(data_dir)
     launcher.launch(site.demo(port, devices if simulators else None), layout, as_json=as_json)
 
 
@@ -52,14 +53,14 @@ def up(
     as_json: Json = False,
 ) -> None:
     """Bring up an installation as its file describes it, in the foreground, until Ctrl-C."""
-    layout = Layout((data_dir or default_data_dir() / "site").absolute())
+    layout = layout_of(data_dir, "site")
     launcher.launch(site.load(config), layout, as_json=as_json)
 
 
 @app.command()
 def status(data_dir: DataDir = None, as_json: Json = False) -> None:
     """Say what is up and what is not."""
-    found = running_status(_layout(data_dir))
+    found = running_status(layout_of(data_dir))
     if as_json:
         print(json.dumps(found, ensure_ascii=False))
     else:
@@ -71,7 +72,7 @@ def status(data_dir: DataDir = None, as_json: Json = False) -> None:
 @app.command()
 def doctor(data_dir: DataDir = None, as_json: Json = False) -> None:
     """Examine a running installation and say what to do about what is not well."""
-    findings = asyncio.run(examine(_layout(data_dir)))
+    findings = asyncio.run(examine(layout_of(data_dir)))
     if as_json:
         print(json.dumps([finding.as_json() for finding in findings], ensure_ascii=False))
     else:
@@ -87,10 +88,6 @@ def doctor(data_dir: DataDir = None, as_json: Json = False) -> None:
 def version() -> None:
     """Say which version this is."""
     print(__version__)
-
-
-def _layout(data_dir: Path | None) -> Layout:
-    return Layout((data_dir or default_data_dir() / "demo").absolute())
 
 
 def _status_lines(found: dict[str, Any]) -> list[str]:

@@ -10,12 +10,12 @@ import msgspec
 import typer
 
 from deploy.console_output import DataDir, Json, show
-from deploy.layout import Layout, default_data_dir
+from deploy.layout import layout_of
 from deploy.protocols import protocol_infos
 from deploy.running import connections
 from muster.errors import ConfigError
 from services import ledger
-from services.ledger.edit import add_gateway
+from services.ledger.edit import add_gateway, revoke_key
 from services.ledger.export import export
 from services.ledger.problems import Report
 from store.connection import connected
@@ -36,7 +36,7 @@ def import_book(
     as_json: Json = False,
 ) -> None:
     """Import a device book: all of it, or nothing and every mistake by sheet, row and column."""
-    layout = Layout((data_dir or default_data_dir() / "demo").absolute())
+    layout = layout_of(data_dir)
 
     async def work() -> Report:
         book = ledger.load(file, fixed={"model": model} if model else None)
@@ -55,11 +55,12 @@ def import_book(
     if as_json:
         show([msgspec.json.encode(report).decode()])
     else:
-        _show_report(report)
+        show_report(report)
     raise typer.Exit(0 if report.ok else 2)
 
 
-def _show_report(report: Report) -> None:
+def show_report(report: Report) -> None:
+    """Print what a book would do or did, and everything that is wrong with it."""
     for problem in report.errors:
         show([f"✗ {problem.say()}  ·  {problem.say('en')}"])
     if report.error_count > len(report.errors):
@@ -77,7 +78,7 @@ def export_book(
     data_dir: DataDir = None,
 ) -> None:
     """Export the device book; importing it again changes nothing."""
-    layout = Layout((data_dir or default_data_dir() / "demo").absolute())
+    layout = layout_of(data_dir)
     formats: dict[str, ledger.Format] = {".yaml": "yaml", ".yml": "yaml", ".csv": "csv", ".xlsx": "xlsx"}
     chosen = formats.get(file.suffix.lower())
     if chosen is None:
@@ -101,11 +102,8 @@ def gateway_add(
     data_dir: DataDir = None,
 ) -> None:
     """Register a gateway that runs elsewhere, and enrol its key."""
-    layout = Layout((data_dir or default_data_dir() / "demo").absolute())
-    try:
-        key = base64.b64decode(public_key, validate=True)
-    except ValueError as error:
-        raise ConfigError(f"--public-key: {error}") from error
+    layout = layout_of(data_dir)
+    key = _key(public_key)
 
     async def work() -> Report:
         async with connected(connections(layout).api, "gateway") as session:
@@ -120,5 +118,30 @@ def gateway_add(
             )
 
     report = asyncio.run(work())
-    _show_report(report)
+    show_report(report)
     raise typer.Exit(0 if report.ok else 2)
+
+
+@gateways.command("revoke")
+def gateway_revoke(
+    code: str,
+    public_key: Annotated[str, typer.Option(help="the key, 32 bytes as base64")],
+    data_dir: DataDir = None,
+) -> None:
+    """Refuse from now on what a gateway's key signs."""
+    layout = layout_of(data_dir)
+
+    async def work() -> None:
+        async with connected(connections(layout).api, "gateway") as session:
+            await revoke_key(
+                session, gateway=code, public_key=_key(public_key), actor=getpass.getuser(), scope=None
+            )
+
+    asyncio.run(work())
+
+
+def _key(public_key: str) -> bytes:
+    try:
+        return base64.b64decode(public_key, validate=True)
+    except ValueError as error:
+        raise ConfigError(f"--public-key: {error}") from error

@@ -10,7 +10,7 @@ import typer
 
 from api import tokens as access
 from deploy.console_output import DataDir, Json, show
-from deploy.layout import Layout, default_data_dir
+from deploy.layout import layout_of
 from deploy.progress import both
 from deploy.running import Connections, connections
 from ingest import quarantine as refused
@@ -85,7 +85,7 @@ def token_revoke(number: int, data_dir: DataDir = None) -> None:
 
 
 def _ways(data_dir: Path | None) -> Connections:
-    return connections(Layout((data_dir or default_data_dir() / "demo").absolute()))
+    return connections(layout_of(data_dir))
 
 
 def _print(value: Any) -> None:

@@ -9,7 +9,7 @@ import typer
 import yaml
 
 from deploy.console_output import DataDir, Json, show
-from deploy.layout import Layout, default_data_dir
+from deploy.layout import layout_of
 from deploy.progress import tell
 from muster.errors import ConfigError
 from simulators import pollcounter
@@ -70,7 +70,7 @@ def _give(what: dict[str, Any], data_dir: Path | None, as_json: bool) -> None:
 
 
 async def _order(what: dict[str, Any], data_dir: Path | None) -> dict[str, Any]:
-    layout = Layout((data_dir or default_data_dir() / "demo").absolute())
+    layout = layout_of(data_dir)
     file = layout.run / "simulators.json"
     try:
         settings = Settings.model_validate_json(file.read_text("utf-8"))

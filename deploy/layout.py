@@ -33,6 +33,11 @@ def default_data_dir() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "muster"
 
 
+def layout_of(data_dir: Path | None, usual: str = "demo") -> "Layout":
+    """Return the layout of the data directory that the user named, else of the usual one of this name."""
+    return Layout((data_dir or default_data_dir() / usual).absolute())
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """The folders and files below a data directory."""
