@@ -14,8 +14,8 @@ from statistics import median
 from typing import Any
 
 import psutil
-import psycopg
 
+from benchmarks.disk import bytes_per_reading
 from deploy.child import Command, running
 from deploy.web import fetch
 from simulators.modbus.ports import free_ports
@@ -50,12 +50,7 @@ def measure(seconds: int) -> dict[str, Any]:
             cores = {name: (_cpu_s(process) - before[name]) / took for name, process in processes.items()}
             memory = {name: _memory_mb(process) for name, process in processes.items()}
             owner = json.loads((data / "run" / "connections.json").read_text("utf-8"))["owner"]
-            with psycopg.connect(owner) as session:
-                row = session.execute(
-                    "select (select sum(pg_total_relation_size(relid)) from pg_partition_tree('scan')"
-                    " where isleaf)::float8 / (select sum(array_length(value, 1)) from scan)"
-                ).fetchone()
-            assert row is not None
+            on_disk = bytes_per_reading(owner)
     own = [name for name in cores if name != "simulators"]
     return {
         "seconds_to_520": started_s,
@@ -64,7 +59,7 @@ def measure(seconds: int) -> dict[str, Any]:
         "memory_mb": memory,
         "memory_mb_without_simulators": sum(memory[name] for name in own),
         "latency_ms": latency,
-        "bytes_per_reading": float(row[0]),
+        "bytes_per_reading": on_disk,
     }
 
 

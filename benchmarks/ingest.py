@@ -16,6 +16,7 @@ import psycopg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from benchmarks.disk import bytes_per_reading
 from benchmarks.samples import Pairs
 from benchmarks.servers import Servers, servers
 from benchmarks.traffic import Message, batches
@@ -53,7 +54,7 @@ def measure(repeats: int, seconds: int) -> dict[str, Any]:
             ours, cpu_us = _ingest(around, len(messages))
             cpu.append(cpu_us)
             pairs.add(ours, limit)
-            size = _bytes_per_reading(around)
+            size = bytes_per_reading(around.owner)
     return {
         "readings_per_s": pairs.summary(),
         "ingest_cpu_us_per_reading": float(np.median(cpu)),
@@ -150,13 +151,3 @@ def _ingest(around: Servers, count: int) -> tuple[float, float]:
 def _give_up_after(started: float, seconds: float) -> None:
     if time.monotonic() - started > seconds:
         raise RuntimeError("ingest does not get on; its log says why")
-
-
-def _bytes_per_reading(around: Servers) -> float:
-    with psycopg.connect(around.owner, autocommit=True) as session:
-        row = session.execute(
-            "select (select sum(pg_total_relation_size(relid)) from pg_partition_tree('scan') where isleaf)::float8"
-            " / (select sum(array_length(value, 1)) from scan)"
-        ).fetchone()
-    assert row is not None
-    return float(row[0])

@@ -20,10 +20,6 @@ TRAILER = b"\xff\xff"
 EPOCH_US = 946_684_800_000_000
 """PostgreSQL counts time from 2000-01-01 UTC."""
 
-LEAST_US = -62_135_596_800_000_000
-MOST_US = 253_402_300_799_999_999
-"""The times that can be kept: the years 1 to 9999, in µs since 1970."""
-
 _FLOAT8, _INT2 = 701, 21
 _ARRAY_HEAD = 20
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from bus import envelope, subjects
 from bus.envelope import Batch, Header
-from ingest.copying import LEAST_US, MOST_US
 from ingest.registry import Registry
+from muster.clock import EARLIEST_US, LATEST_US
 from muster.errors import Rejected
 from muster.events import Event, TextReading
 from muster.quality import Quality
@@ -113,7 +113,7 @@ class Intake:
         instants = (header.watched_from, header.watched_until, header.sealed_at)
         if not (0 < header.sequence <= _MOST_COUNT and 0 <= header.epoch <= _MOST_COUNT):
             raise Refused("name-out-of-range", {}, None)
-        if not all(LEAST_US <= instant <= MOST_US for instant in instants):
+        if not all(EARLIEST_US <= instant <= LATEST_US for instant in instants):
             raise Refused("time-out-of-range", {"where": "header"}, header)
         if header.watched_until < header.watched_from:
             raise Refused("watch-backwards", {}, header)
@@ -130,7 +130,7 @@ class Intake:
             raise Refused("position-unknown", detail, header, unknown=True)
         for name in ("time", "received"):
             column = getattr(scans, name)
-            odd = (column < LEAST_US) | (column > MOST_US)
+            odd = (column < EARLIEST_US) | (column > LATEST_US)
             if odd.any():
                 detail = {"where": name, "device": int(scans.device[int(np.argmax(odd))])}
                 raise Refused("time-out-of-range", detail, header)
@@ -148,13 +148,13 @@ class Intake:
             if not 0 < text.position <= self.registry.positions[text.device]:
                 detail = {"device": text.device, "position": text.position}
                 raise Refused("position-unknown", detail, header, unknown=True)
-            if not (LEAST_US <= text.time <= MOST_US and LEAST_US <= text.received <= MOST_US):
+            if not (EARLIEST_US <= text.time <= LATEST_US and EARLIEST_US <= text.received <= LATEST_US):
                 raise Refused("time-out-of-range", {"where": "text", "device": text.device}, header)
             if not -(2**15) <= text.quality < 2**15:
                 raise Refused("undecodable", {"error": "a quality out of range"}, header)
         for event in header.events:
             until = event.at if event.until is None else event.until
-            if not (LEAST_US <= event.at <= MOST_US and LEAST_US <= until <= MOST_US):
+            if not (EARLIEST_US <= event.at <= LATEST_US and EARLIEST_US <= until <= LATEST_US):
                 raise Refused("time-out-of-range", {"where": event.kind, "device": event.device}, header)
             if event.polls is not None and not 0 <= event.polls <= _MOST_COUNT:
                 raise Refused("undecodable", {"error": "polls out of range"}, header)

@@ -9,7 +9,6 @@ import asyncio
 import os
 import secrets
 import shutil
-import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -25,15 +24,15 @@ from bus.settings import BusSettings
 from deploy import nats as embedded_nats
 from deploy import postgres as embedded_postgres
 from deploy.child import running
+from simulators.modbus.ports import free_ports
 from store.migrations import migrate
 from store.roles import ROLES, set_passwords
 
 
 def a_free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port below those that the system gives to outgoing connections, so that none takes it meanwhile."""
+    (port,) = free_ports(1)
+    return port
 
 
 @pytest.fixture

@@ -21,18 +21,12 @@ ON_SHIFT_HOURS = (6.0, 22.0)
 class Moment:
     """One step of all machines.
 
-    dt_s: its length; hour: local hour of the day, 0 to 24; outdoor_c: air temperature outside;
-    feeder_kw: (meters,) what each meter's feeder carries.
+    dt_s: its length; hour: local hour of the day, 0 to 24; feeder_kw: (meters,) what each meter's feeder carries.
     """
 
     dt_s: float
     hour: float
     feeder_kw: Values | None = None
-
-    @property
-    def outdoor_c(self) -> float:
-        """The air temperature over the day: coldest at four, warmest at sixteen."""
-        return 14.0 - 6.0 * float(np.cos((self.hour - 4.0) / 24.0 * 2.0 * np.pi))
 
 
 class Machines:

@@ -32,12 +32,13 @@ from deploy.child import Command, options
 from muster.clock import to_us
 from muster.events import Event, TextReading
 from muster.presence import Definition, Transition
-from muster.scans import NULL, NULL_BITS, How, ScanBuilder, Scans
+from muster.scans import NULL, NULL_BITS, How, Scans
 from muster.watch import Watch
 from store.migrations import migrate
 from store.roles import set_passwords
 from tests.conftest import a_free_port
 from tests.integration.ingest.pretend import Gateway, Installation, now_us
+from tests.scan_builder import ScanBuilder
 
 Reading = tuple[int, int, int, int, tuple[int | None, ...], tuple[int, ...] | None]
 

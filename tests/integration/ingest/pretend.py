@@ -15,7 +15,8 @@ from psycopg.rows import TupleRow
 from bus import envelope, subjects
 from bus.envelope import Header
 from muster.events import Event, TextReading
-from muster.scans import How, ScanBuilder, Scans
+from muster.scans import How, Scans
+from tests.scan_builder import ScanBuilder
 
 SECOND = 1_000_000
 

@@ -14,13 +14,14 @@ from nats.aio.client import Client
 from bus import subjects
 from muster.clock import to_datetime
 from muster.events import Event, TextReading
-from muster.scans import NULL, How, ScanBuilder
+from muster.scans import NULL, How
 from store import partitions
 from store.connection import connected
 from store.partitions import RAW
 from tests.conftest import Bus, Database
 from tests.integration.ingest.pretend import SECOND, Gateway, Installation, now_us, rows, scans_of
 from tests.integration.ingest.working import stored, worker
+from tests.scan_builder import ScanBuilder
 
 
 @pytest.fixture

@@ -19,11 +19,12 @@ from ingest.worker import share
 from muster.clock import to_us
 from muster.events import Event
 from muster.presence import Definition, Transition
-from muster.scans import How, ScanBuilder, Scans
+from muster.scans import How, Scans
 from muster.watch import Watch
 from tests.conftest import Bus, Database
 from tests.integration.ingest.pretend import SECOND, Gateway, Installation, now_us, rows, scans_of
 from tests.integration.ingest.working import stored, until, worker
+from tests.scan_builder import ScanBuilder
 
 OWNED = "select partition, worker from stream_position where worker <> '' order by 1"
 KILL = (

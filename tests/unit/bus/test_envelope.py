@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from bus import envelope
 from muster.errors import Rejected
 from muster.events import Event, TextReading
-from muster.scans import NULL_BITS, How, ScanBuilder, Scans
+from muster.scans import NULL_BITS, How, Scans
+from tests.scan_builder import ScanBuilder
 
 HEADER = envelope.Header(
     gateway=7,

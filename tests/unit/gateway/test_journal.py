@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from gateway.outbox.journal import Journal, recover
 from gateway.slots import Notice, Slot, decode_slots, encode_slot, put_scans, scans_of
 from muster.events import Event, TextReading
-from muster.scans import How, ScanBuilder, Scans
+from muster.scans import How, Scans
+from tests.scan_builder import ScanBuilder
 
 
 def slot(number: int, scans: int = 3, qualified: bool = False) -> Slot:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ingest.copying import EPOCH_US, scan_rows, text_rows
 from muster.events import TextReading
-from muster.scans import NULL_BITS, How, ScanBuilder, Scans
+from muster.scans import NULL_BITS, How, Scans
+from tests.scan_builder import ScanBuilder
 
 Array = tuple[int, list[int | None]]
 BITS = st.one_of(

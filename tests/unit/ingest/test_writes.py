@@ -4,12 +4,12 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.copying import LEAST_US, MOST_US
 from ingest.writes import FEW, MINUTE_US, due_minutes
+from muster.clock import EARLIEST_US, LATEST_US
 
 NOW = 1_700_000_000_000_000
 
-TIMES = st.one_of(st.integers(NOW - 10 * MINUTE_US, NOW + 3 * MINUTE_US), st.integers(LEAST_US, MOST_US))
+TIMES = st.one_of(st.integers(NOW - 10 * MINUTE_US, NOW + 3 * MINUTE_US), st.integers(EARLIEST_US, LATEST_US))
 
 
 @given(st.lists(st.tuples(TIMES, st.integers(1, 2**31 - 1)), max_size=40))

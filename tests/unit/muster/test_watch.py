@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from muster.errors import IntegrityError
 from muster.events import Event
 from muster.presence import Definition, State, Transition, fresh
-from muster.scans import NULL, How, ScanBuilder, Scans
+from muster.scans import NULL, How, Scans
 from muster.watch import Watch
+from tests.scan_builder import ScanBuilder
 
 SINCE = 1_000_000
 WINDOW = 40
