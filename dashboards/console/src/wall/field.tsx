@@ -21,6 +21,8 @@ interface FieldProps {
 }
 
 const HEADING_REM = 1.75;
+/** What the squares may take of a page that scrolls, px; headings come on top. */
+const FLOWING_PX = 420;
 
 export function Field({ groups, devices, states, now, stale }: FieldProps) {
   const { say } = useSpeech();
@@ -36,7 +38,7 @@ export function Field({ groups, devices, states, now, stale }: FieldProps) {
     const measure = (): void => {
       const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
       const flows = getComputedStyle(element).getPropertyValue("--flows").trim() === "1";
-      setSize({ width: element.clientWidth, height: flows ? 420 : element.clientHeight, rem, flows });
+      setSize({ width: element.clientWidth, height: element.clientHeight, rem, flows });
     };
     measure();
     const observer = new ResizeObserver(measure);
@@ -44,10 +46,11 @@ export function Field({ groups, devices, states, now, stale }: FieldProps) {
     return () => observer.disconnect();
   }, []);
 
-  const packed = useMemo(
-    () => pack(groups, size.width, size.height, HEADING_REM * size.rem, size.rem * 0.75),
-    [groups, size],
-  );
+  const packed = useMemo(() => {
+    const [heading, between] = [HEADING_REM * size.rem, size.rem * 0.75];
+    const height = size.flows ? FLOWING_PX + groups.length * (heading + between) : size.height;
+    return pack(groups, size.width, height, heading, between);
+  }, [groups, size]);
 
   useEffect(() => {
     const element = canvas.current;
