@@ -86,7 +86,14 @@ def _gateway(around: Servers, devices: int, registers: int, port: int, seconds: 
     )
     outbox = around.folder / "outbox"
     outbox.mkdir(exist_ok=True)
-    settings = Settings(gateway=1, name="bench", bus=around.bus["gateway-1"], key_file=key, outbox_dir=outbox)
+    settings = Settings(
+        gateway=1,
+        name="bench",
+        bus=around.bus["gateway-1"],
+        key_file=key,
+        outbox_dir=outbox,
+        rooms_dir=outbox.parent,
+    )
     file = around.folder / "gateway.json"
     file.write_text(settings.model_dump_json(), "utf-8")
     argv = [sys.executable, "-m", "deploy.process", "gateway", "--settings", str(file)]

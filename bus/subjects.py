@@ -36,5 +36,5 @@ def device_keys(gateway: int) -> str:
 
 
 def request(gateway: int, verb: str) -> str:
-    """Return the subject on which a gateway answers `verb`: read, write, browse or diagnostics."""
+    """Return the subject on which a gateway answers `verb`, one of those in `gateway/requests.py`."""
     return f"gateway.{gateway}.request.{verb}"

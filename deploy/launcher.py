@@ -166,6 +166,7 @@ class Launcher:
                     bus=road.settings(f"gateway-{number}"),
                     key_file=layout.secret_file(f"gateway-{gateway.code}.pem"),
                     outbox_dir=layout.outbox(gateway.code),
+                    rooms_dir=layout.rooms(gateway.code),
                     outbox_limit_bytes=gateway.outbox_limit_bytes,
                 ),
                 ports.pop(),

@@ -68,6 +68,10 @@ class Layout:
         """A gateway's outbox."""
         return self.root / "outbox" / gateway
 
+    def rooms(self, gateway: str) -> Path:
+        """What a gateway's protocol rooms keep."""
+        return self.root / "rooms" / gateway
+
     def secret_file(self, name: str) -> Path:
         """The file of a secret."""
         return self.root / "secrets" / name

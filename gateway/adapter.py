@@ -10,6 +10,7 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -52,6 +53,22 @@ class Sink(Protocol):
         """Whether the outbox is full: a room then stops acquiring; the gateway records the gap."""
         ...
 
+    def mark(self) -> int | None:
+        """Return the number of the slot that now collects; it rises, also over restarts of the gateway.
+
+        None: nothing is kept now, so what came must not be acknowledged to its source.
+        """
+        ...
+
+    @property
+    def sealed(self) -> int:
+        """The newest slot that is durable: everything put while `mark` gave this number, or less, is."""
+        ...
+
+    def watch_sealed(self, told: Callable[[int], None]) -> Callable[[], None]:
+        """Have `told` called in the event loop with each new `sealed`; returns what ends it."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Value:
@@ -83,6 +100,60 @@ class Diagnostics:
     identity: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """What a room is given beside its sink: the gateway it works in, and a folder of its own.
+
+    folder: kept over restarts, private to the gateway; a room makes it when it first needs it.
+    """
+
+    gateway: int
+    name: str
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One thing that equipment offers, ready to become a tag.
+
+    path: where it stands, for people, such as `Pump-1/Temperature`; group: what belongs together, such as the object
+    or topic that one device would be; type, address, unit: as in a tag's document; value: what it showed;
+    note: a catalogue key that says what is odd about it.
+    """
+
+    path: str
+    name: str
+    type: str
+    address: dict[str, Any]
+    group: str = ""
+    unit: str = ""
+    writable: bool = False
+    value: float | str | None = None
+    interval_s: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate that equipment showed, and what was decided about it.
+
+    thumbprint: SHA-1 of its DER form, upper-case hex, as OPC UA tools show it; sha256: for people who compare more.
+    state: `waiting`, `trusted` or `refused`; times in µs since 1970.
+    """
+
+    thumbprint: str
+    sha256: str
+    subject: str
+    issuer: str
+    uri: str
+    hosts: list[str]
+    not_before: int
+    not_after: int
+    state: str
+    endpoint: str
+    seen: int
+
+
 class Room(Protocol):
     """A protocol at work in one gateway process. Created inside the gateway's event loop."""
 
@@ -109,8 +180,27 @@ class Room(Protocol):
         """
         ...
 
-    async def browse(self, device: int) -> list[dict[str, Any]]:
-        """Discover what the device offers. Raises RequestError where the protocol cannot, saying why."""
+    async def browse(self, device: int, search: str) -> list[Found]:
+        """Discover what the device offers, of which path or name contains `search`, in any case of letters.
+
+        Raises RequestError where the protocol cannot, saying why.
+        """
+        ...
+
+    async def discover(self, connection: Mapping[str, Any], search: str, wait_s: float) -> list[Found]:
+        """Discover what equipment that is in no device book offers; `connection` as in a device's document.
+
+        wait_s: how long to listen where equipment speaks unasked. Raises ConfigError naming the field,
+        Unavailable, or RequestError where the protocol cannot.
+        """
+        ...
+
+    def certificates(self) -> list[Certificate]:
+        """Return the certificates that equipment showed; empty where the protocol has none."""
+        ...
+
+    def decide(self, thumbprint: str, trust: bool) -> Certificate:
+        """Trust or refuse a certificate from now on. Raises RequestError for an unknown one."""
         ...
 
     def diagnostics(self, device: int) -> Diagnostics:
@@ -134,7 +224,7 @@ class Description:
     address: type[BaseModel]
     types: frozenset[str]
     endpoint: Callable[[BaseModel], str]
-    create: Callable[[Sink, Clock], Room]
+    create: Callable[[Sink, Clock, Workplace], Room]
     check: Callable[[Device], None] | None = None
     """Checks what spans fields of one device, such as a tag's type and its address; raises ConfigError."""
 

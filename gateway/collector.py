@@ -4,6 +4,8 @@ Outside a watch no scan is kept. But sessions open and end then, too, and device
 each device waits, and is said first in the next watch.
 """
 
+from collections.abc import Callable
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +33,9 @@ class Collector:
         self._number = first_number
         self._slot: Slot | None = None
         self._missed: dict[tuple[int, str], Event] = {}
+        self._sealed = first_number - 1
+        self._parted: set[int] = set()
+        self._told: list[Callable[[int], None]] = []
 
     @property
     def full(self) -> bool:
@@ -45,6 +50,30 @@ class Collector:
     def watching(self) -> bool:
         """Whether there is a watch; without one, whatever arrives is not kept."""
         return self._slot is not None
+
+    def mark(self) -> int | None:
+        """Return the number of the slot that now collects; None outside any watch, and when full."""
+        return None if self._slot is None or self._full else self._slot.number
+
+    @property
+    def sealed(self) -> int:
+        """The number of the newest durable slot."""
+        return self._sealed
+
+    def watch_sealed(self, told: Callable[[int], None]) -> Callable[[], None]:
+        """Have `told` called with each new `sealed`; returns what ends it."""
+        self._told.append(told)
+        return lambda: self._told.remove(told)
+
+    def tell_sealed(self, through: int) -> None:
+        """Say that every slot up to number `through` is durable."""
+        if through in self._parted:  # what came while it collected lies in the next one
+            through -= 1
+        self._parted = {number for number in self._parted if number > through}
+        if through > self._sealed:
+            self._sealed = through
+            for told in tuple(self._told):
+                told(through)
 
     def scan(
         self,
@@ -124,6 +153,7 @@ class Collector:
         assert slot is not None
         scans = scans_of([slot])
         before = np.fromiter((broken.before(at) for at in scans.received.tolist()), np.bool_, len(scans))
+        self._parted.add(slot.number)
         earlier = Slot(slot.number, slot.since, max(slot.since, broken.ended))
         put_scans(earlier, scans.take(np.flatnonzero(before)))
         later = scans.take(np.flatnonzero(~before))

@@ -15,7 +15,7 @@ from nats.errors import Error as NatsError
 
 from bus.connection import connect
 from bus.monitor import monitor
-from gateway.adapter import protocols
+from gateway.adapter import Workplace, protocols
 from gateway.collector import Collector
 from gateway.documents import Copy
 from gateway.follower import Follower
@@ -96,7 +96,12 @@ class _Gateway:
             settings.seal_interval_s,
             self._publisher.wake,
         )
-        self._supervisor = Supervisor(self._collector, clock, protocols())
+        self._supervisor = Supervisor(
+            self._collector,
+            clock,
+            protocols(),
+            Workplace(settings.gateway, settings.name, settings.rooms_dir),
+        )
         self._follower = Follower(settings.gateway, Copy(folder, settings.gateway), self._supervisor.apply)
         self._requests = Requests(settings.gateway, self._supervisor, self.status)
         self._totals = Totals(self._supervisor)

@@ -75,6 +75,7 @@ class Recorder:
         self._sealing_since = 0.0
         self._seal_at = clock.monotonic() + seal_interval_s
         self._refused = False
+        self._through = collector.sealed
         self._failure: BaseException | None = None
         self._trouble_at_us = 0
         self._trouble_since = 0.0
@@ -159,6 +160,7 @@ class Recorder:
             if seal.batches:
                 self._outbox.append(seal.through, seal.batches)
                 self._journal.sealed(seal.through)
+                self._through = seal.through
                 self.seals += 1
             self._unwritten.popleft()
 
@@ -168,6 +170,7 @@ class Recorder:
             return
         error = sealing.exception()
         self._refused = error is not None
+        self.collector.tell_sealed(self._through)
         if error is None:
             self._on_sealed()
         elif isinstance(error, Backpressure):

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import structlog
@@ -23,10 +23,6 @@ _Asked = TypeVar("_Asked", bound=msgspec.Struct)
 Status = Callable[[], dict[str, Any]]
 
 
-class _Question(msgspec.Struct, forbid_unknown_fields=True):
-    device: int
-
-
 class _Read(msgspec.Struct, forbid_unknown_fields=True):
     device: int
     positions: list[int] | None = None
@@ -36,6 +32,28 @@ class _Write(msgspec.Struct, forbid_unknown_fields=True):
     device: int
     position: int
     value: bool | float | str
+
+
+class _Browse(msgspec.Struct, forbid_unknown_fields=True):
+    device: int
+    search: str = ""
+
+
+class _Discover(msgspec.Struct, forbid_unknown_fields=True):
+    protocol: str
+    connection: dict[str, Any]
+    search: str = ""
+    wait_s: Annotated[float, msgspec.Meta(gt=0, le=LONGEST_S - 5)] = 5.0
+
+
+class _Certificates(msgspec.Struct, forbid_unknown_fields=True):
+    protocol: str
+
+
+class _Decide(msgspec.Struct, forbid_unknown_fields=True):
+    protocol: str
+    thumbprint: str
+    trust: bool
 
 
 class _Diagnose(msgspec.Struct, forbid_unknown_fields=True):
@@ -59,6 +77,9 @@ class Requests:
             "read": self.read,
             "write": self.write,
             "browse": self.browse,
+            "discover": self.discover,
+            "certificates": self.certificates,
+            "decide": self.decide,
             "diagnostics": self.diagnostics,
         }.items():
             await answer(client, subjects.request(self._gateway, verb), self._guarded(respond))
@@ -88,9 +109,27 @@ class Requests:
 
     async def browse(self, question: dict[str, Any]) -> dict[str, Any]:
         """Discover what a device offers."""
-        asked = _convert(question, _Question)
+        asked = _convert(question, _Browse)
         room, _ = self._supervisor.room(asked.device)
-        return {"found": await room.browse(asked.device)}
+        return {"found": [asdict(one) for one in await room.browse(asked.device, asked.search)]}
+
+    async def discover(self, question: dict[str, Any]) -> dict[str, Any]:
+        """Discover what equipment that is in no device book offers."""
+        asked = _convert(question, _Discover)
+        room = await self._supervisor.room_of(asked.protocol)
+        found = await room.discover(asked.connection, asked.search, asked.wait_s)
+        return {"found": [asdict(one) for one in found]}
+
+    async def certificates(self, question: dict[str, Any]) -> dict[str, Any]:
+        """Return the certificates that equipment of one protocol showed."""
+        room = await self._supervisor.room_of(_convert(question, _Certificates).protocol)
+        return {"certificates": [asdict(one) for one in room.certificates()]}
+
+    async def decide(self, question: dict[str, Any]) -> dict[str, Any]:
+        """Trust or refuse a certificate."""
+        asked = _convert(question, _Decide)
+        room = await self._supervisor.room_of(asked.protocol)
+        return {"certificate": asdict(room.decide(asked.thumbprint, asked.trust))}
 
     async def diagnostics(self, question: dict[str, Any]) -> dict[str, Any]:
         """Return one device's counters, or the gateway's state with a line for every device."""

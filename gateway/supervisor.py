@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import structlog
 
 from gateway import documents
-from gateway.adapter import Description, Room, Sink
+from gateway.adapter import Description, Room, Sink, Workplace
 from gateway.documents import BadDocument
 from muster.clock import Clock
 from muster.device import Device
@@ -23,11 +23,15 @@ _LONGEST_PAUSE_S = 30.0
 class Supervisor:
     """The rooms of one gateway and the devices that each watches."""
 
-    def __init__(self, sink: Sink, clock: Clock, protocols: Mapping[str, Description]) -> None:
+    def __init__(
+        self, sink: Sink, clock: Clock, protocols: Mapping[str, Description], workplace: Workplace
+    ) -> None:
+        """workplace: the gateway's; each room gets a folder of its own name below."""
         self.restarts = 0
         self._sink = sink
         self._clock = clock
         self._protocols = protocols
+        self._workplace = workplace
         self._documents: dict[int, bytes] = {}
         self._devices: dict[int, Device] = {}
         self._posts: dict[str, _Post] = {}
@@ -88,6 +92,24 @@ class Supervisor:
             raise Unavailable(f"the room for {device.protocol} is starting again")
         return room, device
 
+    async def room_of(self, protocol: str) -> Room:
+        """Return a protocol's room, made when it has no devices yet.
+
+        Raises RequestError for an unknown protocol, Unavailable while the room starts.
+        """
+        if protocol not in self._protocols:
+            raise RequestError(f"no protocol {protocol}", status=404, code="unknown-protocol")
+        if protocol not in self._posts:
+            await self._ready.wait()
+            await self._configure(protocol)
+        room = self._posts[protocol].room
+        for _ in range(20):
+            if room is not None:
+                return room
+            await asyncio.sleep(0.05)
+            room = self._posts[protocol].room
+        raise Unavailable(f"the room for {protocol} is starting")
+
     def _read(self, number: int, document: bytes) -> Device | None:
         try:
             device = documents.decode(number, document)
@@ -115,7 +137,9 @@ class Supervisor:
 
     def make(self, description: Description) -> Room:
         """Make a room that reports to this supervisor's sink."""
-        return description.create(self._sink, self._clock)
+        whole = self._workplace
+        own = Workplace(whole.gateway, whole.name, whole.folder / description.name)
+        return description.create(self._sink, self._clock, own)
 
     def say_failed(self, devices: Mapping[int, Device], at_us: int) -> None:
         """Say that a room failed at `at_us` and that its devices are watched again from now on."""

@@ -14,6 +14,7 @@ EventKind = Literal[
     "error",  # why a poll brought nothing; sent when the reason changes, not for each poll
     "identity",  # what the device says it is; `detail` holds the evidence, `origin` what follows from it
     "gap",  # acquisition that did not happen from `at` to `until`; `polls` is how many, where known
+    "clock",  # the source's clock less ours was measured: `detail["offset_us"]`, and `["accuracy_us"]`
     "removed",  # this gateway no longer watches the device
 ]
 

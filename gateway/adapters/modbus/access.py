@@ -4,9 +4,8 @@ Every value comes from a request of its own, never from what a poll left behind.
 back, not by the device's echo.
 """
 
-from typing import Any
 
-from gateway.adapter import Value
+from gateway.adapter import Found, Value
 from gateway.adapters.modbus import pdu
 from gateway.adapters.modbus.blocks import Block, plan
 from gateway.adapters.modbus.config import BIT_TABLES, Place, SunSpecIdentity, Understood
@@ -76,7 +75,7 @@ async def write_now(
     return back
 
 
-async def browse_now(line: Line, understood: Understood) -> list[dict[str, Any]]:
+async def browse_now(line: Line, understood: Understood) -> list[Found]:
     """Walk the chain of a SunSpec device's models (SunSpec Device Information Model, 6.1).
 
     Raises:
@@ -91,7 +90,7 @@ async def browse_now(line: Line, understood: Understood) -> list[dict[str, Any]]
             code="cannot-browse",
         )
     unit, timeout_s = understood.connection.unit, _timeout_s(understood)
-    found: list[dict[str, Any]] = []
+    found: list[Found] = []
     try:
         register = identity.register_
         if await ask(line, pdu.read(unit, "holding", register, 2), timeout_s) != b"SunS":
@@ -102,7 +101,15 @@ async def browse_now(line: Line, understood: Understood) -> list[dict[str, Any]]
             model, length = int.from_bytes(head[:2], "big"), int.from_bytes(head[2:], "big")
             if model == _LAST_MODEL:
                 break
-            found.append({"name": f"SunSpec {model}", "model": model, "register": register, "length": length})
+            found.append(
+                Found(
+                    path=f"SunSpec/{model}",
+                    name=f"SunSpec {model}",
+                    type="uint16",
+                    address={"register": register},
+                    value=float(length),
+                )
+            )
             register += 2 + length
     except Refused:
         pass  # the chain ends where the device has no more registers

@@ -9,7 +9,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.adapter import Diagnostics, Sink, Value
+from gateway.adapter import Certificate, Diagnostics, Found, Sink, Value, Workplace
 from gateway.adapters.modbus import access
 from gateway.adapters.modbus.config import SLOT_S, LineSettings, understand
 from gateway.adapters.modbus.line import Line
@@ -28,7 +28,7 @@ _RETRY_S = 5.0
 class ModbusRoom:
     """Polls Modbus devices over any number of lines."""
 
-    def __init__(self, sink: Sink, clock: Clock) -> None:
+    def __init__(self, sink: Sink, clock: Clock, _workplace: Workplace) -> None:
         self._sink = sink
         self._clock = clock
         self._schedule: Schedule[Station] = Schedule()
@@ -92,10 +92,25 @@ class ModbusRoom:
         post, station = self._watched(device)
         return await access.write_now(post.line, station.understood, position, value, self._clock)
 
-    async def browse(self, device: int) -> list[dict[str, Any]]:
+    async def browse(self, device: int, search: str) -> list[Found]:
         """Tell the models of a SunSpec device; others have no directory, and that is said."""
         post, station = self._watched(device)
-        return await access.browse_now(post.line, station.understood)
+        found = await access.browse_now(post.line, station.understood)
+        return [one for one in found if search.casefold() in one.path.casefold()]
+
+    async def discover(self, connection: Mapping[str, Any], search: str, wait_s: float) -> list[Found]:
+        """Refuse: registers do not say what they are, so the device's tags are written first."""
+        raise RequestError(
+            "Modbus has no directory of registers: give the device its tags", code="no-directory"
+        )
+
+    def certificates(self) -> list[Certificate]:
+        """Return none: a TLS line trusts the authorities of its `ca_file`."""
+        return []
+
+    def decide(self, thumbprint: str, trust: bool) -> Certificate:
+        """Refuse: there are none to decide on."""
+        raise RequestError(f"no certificate {thumbprint}", status=404, code="unknown-certificate")
 
     def diagnostics(self, device: int) -> Diagnostics:
         """Return the device's counters. Raises KeyError when it is not watched."""

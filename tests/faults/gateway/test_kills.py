@@ -101,6 +101,7 @@ class Process:
             "bus": self.server.settings(f"gateway-{GATEWAY}").model_dump(mode="json"),
             "key_file": str(write_key(self.folder / "key.pem")),
             "outbox_dir": str(self.outbox),
+            "rooms_dir": str(self.folder / "rooms"),
         } | self.extra
         path = self.folder / "gateway.json"
         path.write_text(json.dumps(settings))

@@ -55,6 +55,7 @@ def settings(nats: Bus, tmp_path: Path) -> Settings:
         bus=nats.settings(f"gateway-{GATEWAY}"),
         key_file=write_key(tmp_path / "key.pem"),
         outbox_dir=tmp_path / "outbox",
+        rooms_dir=tmp_path / "rooms",
     )
 
 

@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.adapter import Workplace
 from gateway.adapters.modbus.room import ModbusRoom
 from muster.clock import SystemClock
 from muster.device import Device, ReportMode, Tag
@@ -93,7 +95,7 @@ def device(number: int, tags: list[Tag], interval_s: float = 0.1, **connection: 
 async def working(*devices: Device) -> AsyncIterator[tuple[ModbusRoom, Recorder]]:
     """Run a room that watches these devices."""
     recorder = Recorder()
-    room = ModbusRoom(recorder, SystemClock())
+    room = ModbusRoom(recorder, SystemClock(), Workplace(1, "test", Path("rooms")))
     task = asyncio.create_task(room.run())
     await room.configure({one.number: one for one in devices})
     try:

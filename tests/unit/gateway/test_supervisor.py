@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from gateway import supervisor as module
-from gateway.adapter import Description, Diagnostics, Value
+from gateway.adapter import Description, Diagnostics, Value, Workplace
 from gateway.collector import Collector
 from gateway.supervisor import Supervisor
 from muster.clock import ManualClock
@@ -66,7 +67,10 @@ class Site:
         self.collector = Collector(1)
         self.collector.begin(CLOCK.now_us())
         self.supervisor = Supervisor(
-            self.collector, CLOCK, {name: self.description(name) for name in ("a", "b")}
+            self.collector,
+            CLOCK,
+            {name: self.description(name) for name in ("a", "b")},
+            Workplace(1, "test", Path("rooms")),
         )
 
     def description(self, name: str) -> Description:

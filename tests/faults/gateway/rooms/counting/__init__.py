@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from gateway.adapter import Description, Diagnostics, Sink, Value
+from gateway.adapter import Certificate, Description, Diagnostics, Found, Sink, Value, Workplace
 from muster.clock import Clock
 from muster.device import Device
 from muster.errors import ConfigError, RequestError, Unavailable
@@ -34,7 +34,7 @@ class Address(BaseModel):
 class CountingRoom:
     """One task per device; `explode` in a connection makes the whole room fail, as a defect would."""
 
-    def __init__(self, sink: Sink, clock: Clock) -> None:
+    def __init__(self, sink: Sink, clock: Clock, _workplace: Workplace) -> None:
         self._sink = sink
         self._clock = clock
         self._devices: Mapping[int, Device] = {}
@@ -125,8 +125,17 @@ class CountingRoom:
         now = self._clock.now_us()
         return Value(position, value, 0, now, now)
 
-    async def browse(self, device: int) -> list[dict[str, Any]]:
+    async def browse(self, device: int, search: str) -> list[Found]:
         raise RequestError("this protocol cannot browse", code="no-browse")
+
+    async def discover(self, connection: Mapping[str, Any], search: str, wait_s: float) -> list[Found]:
+        raise RequestError("this protocol cannot discover", code="no-browse")
+
+    def certificates(self) -> list[Certificate]:
+        return []
+
+    def decide(self, thumbprint: str, trust: bool) -> Certificate:
+        raise RequestError("there are no certificates", status=404, code="unknown-certificate")
 
     def diagnostics(self, device: int) -> Diagnostics:
         if device not in self._devices:
