@@ -70,7 +70,9 @@ select d.id, d.code, d.name, e.code as enterprise, s.code as site, g.code as gat
        d.device_class, d.industry, d.kind, d.protocol, d.origin as ledger_origin, m.code as device_model, d.equipment,
        d.consumes_energy, d.report_mode, d.interval_s, d.shift_pattern, d.manufacturer, d.model, d.serial_number,
        d.commissioned_on, d.connection, d.endpoint, d.version, d.created_at, d.retired_at,
-       said.observed_at, said.recorded_at, said.origin as identity_origin, said.evidence
+       said.observed_at, said.recorded_at, said.origin as identity_origin, said.evidence,
+       clock.measured_at, extract(epoch from clock.clock_offset)::float8 as offset_s,
+       extract(epoch from clock.accuracy)::float8 as accuracy_s
 from device d
 join enterprise e on e.id = d.enterprise
 left join site s on s.id = d.site
@@ -80,6 +82,10 @@ left join lateral (
     select i.observed_at, i.recorded_at, i.origin, i.evidence from identity i where i.device = d.id
     order by i.observed_at desc, i.recorded_at desc, i.id desc limit 1
 ) said on true
+left join lateral (
+    select c.measured_at, c.clock_offset, c.accuracy from device_clock c where c.device = d.id
+    order by c.measured_at desc, c.id desc limit 1
+) clock on true
 where d.id = %(device)s;
 
 -- name: tags

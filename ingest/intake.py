@@ -22,6 +22,7 @@ from muster.quality import Quality
 from muster.scans import How
 
 _HOWS = len(How)
+_CLOCK = ("offset_us", "accuracy_us")
 _MOST_COUNT = 2**63 - 1
 
 
@@ -160,6 +161,8 @@ class Intake:
                 raise Refused("undecodable", {"error": "polls out of range"}, header)
             if event.origin not in (None, "real", "unknown", "replayed", "simulated"):
                 raise Refused("undecodable", {"error": "an origin that is none"}, header)
+            if event.kind == "clock" and not all(_is_span(event.detail.get(key)) for key in _CLOCK):
+                raise Refused("undecodable", {"error": "a clock without its offset in µs"}, header)
 
     def _check_devices(self, device: NDArray[np.int32], header: Header) -> None:
         strangers = self.registry.strangers(header.gateway, device)
@@ -169,6 +172,11 @@ class Intake:
         astray = device % self.stride != self.partition
         if astray.any():
             raise Refused("not-its-partition", {"device": int(device[int(np.argmax(astray))])}, header)
+
+
+def _is_span(value: object) -> bool:
+    """Tell whether this is a number of µs that lies between two times."""
+    return type(value) is int and abs(value) <= LATEST_US - EARLIEST_US
 
 
 def gateway_named(subject: str) -> int:

@@ -14,7 +14,18 @@ import numpy as np
 from bus.envelope import Header
 from ingest.intake import Accepted
 from ingest.registry import Registry
-from ingest.writes import Gap, Identity, Memory, Presence, Session, SessionEnd, Stored, WatchRow, Writes
+from ingest.writes import (
+    ClockRow,
+    Gap,
+    Identity,
+    Memory,
+    Presence,
+    Session,
+    SessionEnd,
+    Stored,
+    WatchRow,
+    Writes,
+)
 from muster.clock import SECOND_US
 from muster.events import Event
 from muster.presence import Transition
@@ -165,9 +176,7 @@ class Observer:
             self._remember_now = True
         assert self.watch is not None
         begun += self._know_devices(self.watch, accepted)
-        # polled scans need no clock offset; a protocol that measures one passes it here, by device
-        offsets = np.zeros(len(scans), np.int64)
-        moved = self.watch.advance(scans, offsets, header.events, header.watched_until)
+        moved = self.watch.advance(scans, header.events, header.watched_until)
         self.epoch, self.sequence = header.epoch, header.sequence
         self.watched_until = header.watched_until
         self.stream_sequence = accepted.message.stream_sequence
@@ -241,6 +250,9 @@ class Observer:
                     writes.gaps.append(self._gap(event))
                 case "identity" if event.device:
                     self._identity(event, writes)
+                case "clock" if event.device:
+                    enterprise = int(self.registry.enterprise[event.device])
+                    writes.clocks.append(ClockRow(enterprise, self.gateway, event))
                 case "session_up" if event.device:
                     self._session_ended(event, "session-replaced", writes)
                     enterprise = int(self.registry.enterprise[event.device])

@@ -150,6 +150,15 @@ from unnest(%(enterprise)s::integer[], %(device)s::integer[], %(gateway)s::integ
             %(origin)s::text[], %(evidence)s::jsonb[], %(digest)s::bytea[])
     as i (enterprise, device, gateway, observed_at, origin, evidence, digest);
 
+-- name: insert_clocks
+-- How devices' clocks differ from their gateway's, where that was measured anew.
+insert into device_clock (enterprise, device, gateway, measured_at, clock_offset, accuracy, recorded_at)
+select c.enterprise, c.device, c.gateway, c.measured_at, c.offset_us * interval '1 microsecond',
+       c.accuracy_us * interval '1 microsecond', %(recorded_at)s
+from unnest(%(enterprise)s::integer[], %(device)s::integer[], %(gateway)s::integer[], %(measured_at)s::timestamptz[],
+            %(offset_us)s::bigint[], %(accuracy_us)s::bigint[])
+    as c (enterprise, device, gateway, measured_at, offset_us, accuracy_us);
+
 -- name: identities
 -- The digest of what each device of a gateway said last.
 select distinct on (device) device, digest from identity where gateway = %(gateway)s order by device, recorded_at desc, id desc;

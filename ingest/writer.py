@@ -38,6 +38,7 @@ async def write(connection: Connection, writes: Writes, partition: int, stride: 
     await _write_gaps(connection, writes, shared)
     await _write_sessions(connection, writes, shared)
     await _write_identities(connection, writes, shared)
+    await _write_clocks(connection, writes, shared)
     for refused in writes.quarantined:
         await _write_quarantined(connection, refused, shared)
     for gateway in writes.forgotten:
@@ -168,6 +169,17 @@ async def _write_identities(connection: Connection, writes: Writes, shared: dict
             "evidence": [jsonb(row.event.detail) for row in writes.identities],
         }
         await connection.execute(QUERIES["insert_identities"], {**shared, **given})
+
+
+async def _write_clocks(connection: Connection, writes: Writes, shared: dict[str, Any]) -> None:
+    if writes.clocks:
+        given = _columns(writes.clocks, ("enterprise", "gateway")) | {
+            "device": [row.event.device for row in writes.clocks],
+            "measured_at": _instants(writes.clocks, lambda row: row.event.at),
+            "offset_us": [row.event.detail["offset_us"] for row in writes.clocks],
+            "accuracy_us": [row.event.detail["accuracy_us"] for row in writes.clocks],
+        }
+        await connection.execute(QUERIES["insert_clocks"], {**shared, **given})
 
 
 async def _write_quarantined(connection: Connection, refused: Quarantined, shared: dict[str, Any]) -> None:

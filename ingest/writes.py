@@ -91,6 +91,15 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockRow:
+    """A row of `device_clock`."""
+
+    enterprise: int
+    gateway: int
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
 class Presence:
     """A row of `presence`."""
 
@@ -134,6 +143,7 @@ class Writes:
     sessions: list[Session] = field(default_factory=list)
     session_ends: list[SessionEnd] = field(default_factory=list)
     identities: list[Identity] = field(default_factory=list)
+    clocks: list[ClockRow] = field(default_factory=list)
     memories: list[Memory] = field(default_factory=list)
     forgotten: list[int] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)

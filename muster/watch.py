@@ -31,6 +31,7 @@ class Watch:
         self._answer = np.empty(0, np.int64)
         self._kept = np.empty(0, np.int64)
         self._last = np.empty(0, np.int64)
+        self._offset = np.empty(0, np.int64)
         self._session = np.empty(0, np.bool_)
         self._gone = np.empty(0, np.bool_)
         self._said = np.empty(0, np.bool_)
@@ -56,6 +57,7 @@ class Watch:
             self._answer = np.concatenate([self._answer, np.full(count, NEVER)])
             self._kept = np.concatenate([self._kept, np.full(count, self.until_us)])
             self._last = np.concatenate([self._last, np.full(count, NEVER)])
+            self._offset = np.concatenate([self._offset, np.zeros(count, np.int64)])
             self._session = np.concatenate([self._session, np.zeros(count, np.bool_)])
             self._gone = np.concatenate([self._gone, np.zeros(count, np.bool_)])
             self._said = np.concatenate([self._said, np.zeros(count, np.bool_)])
@@ -80,6 +82,7 @@ class Watch:
         new._session[:] = self._session
         new._gone[:] = self._gone
         new._said[:] = self._said
+        new._offset[:] = self._offset
         new._reason = dict(self._reason)
         for row in np.flatnonzero(self._state != State.UNOBSERVED).tolist():
             new._change(row, since_us, new._link(row), new._reason.get(row, "watch-resumed"))
@@ -99,18 +102,17 @@ class Watch:
         _, known = self._find(device)
         return np.empty(0, np.int32) if known.all() else np.unique(device[~known])
 
-    def advance(
-        self, scans: Scans, clock_offset_us: NDArray[np.int64], events: Sequence[Event], until_us: int
-    ) -> list[Transition]:
+    def advance(self, scans: Scans, events: Sequence[Event], until_us: int) -> list[Transition]:
         """Move all devices to `until_us` with what arrived, and return what changed, in order of time.
 
-        clock_offset_us: (n,) int64, each scan's source clock less ours, as `fresh` takes it. Scans and events
-        of devices not kept are passed over, and so is history: what a source had buffered is no answer. Devices
-        in a steady state and without events cost no Python work each. No device has two transitions at one
-        instant.
+        Scans and events of devices not kept are passed over, and so is history: what a source had buffered is no
+        answer. A `clock` event says how a device's clock differs from ours, for what is received from then on.
+        Devices in a steady state and without events cost no Python work each. No device has two transitions at
+        one instant.
         """
         until_us = max(self.until_us, until_us)
         happened: dict[int, list[tuple[int, int, str]]] = {}
+        clocks = [event for event in events if event.kind == "clock"]
         for event in events:
             kind = _EVENTS.get(event.kind)
             if kind is not None:
@@ -120,7 +122,9 @@ class Watch:
                         (min(event.at, until_us), kind, event.reason)
                     )
         if len(scans):
-            self._arrive(scans, clock_offset_us, happened, until_us)
+            self._arrive(scans, self._offsets(scans, clocks), happened, until_us)
+        for event in clocks:
+            self._set_clock(event)
         for row, items in happened.items():
             # at one instant scans come first, then events as they were given (sorting is stable)
             for at, kind, reason in sorted(items, key=lambda item: (item[0], item[1] > _ANSWER)):
@@ -138,6 +142,21 @@ class Watch:
         place = np.searchsorted(self._device, device, sorter=self._order)
         rows = self._order[np.minimum(place, len(self._order) - 1)]
         return rows, self._device[rows] == device
+
+    def _offsets(self, scans: Scans, clocks: Sequence[Event]) -> NDArray[np.int64]:
+        """Return each scan's source clock less ours, (n,) µs; `clocks`: what was measured meanwhile."""
+        rows, known = self._find(scans.device)
+        offsets = np.zeros(len(scans), np.int64)
+        offsets[known] = self._offset[rows[known]]
+        for event in clocks:
+            later = (scans.device == event.device) & (scans.received >= event.at)
+            offsets[later] = event.detail["offset_us"]
+        return offsets
+
+    def _set_clock(self, event: Event) -> None:
+        rows, known = self._find(np.array([event.device], np.int32))
+        if known[0]:
+            self._offset[rows[0]] = event.detail["offset_us"]
 
     def _arrive(
         self,
@@ -283,6 +302,8 @@ class Watch:
             memory = msgspec.msgpack.decode(body, type=_Memory)
             watch = cls(memory.since_us)
             watch.until_us = memory.until_us
+            if "offset" not in memory.columns:  # written before clocks were kept
+                memory.columns["offset"] = bytes(len(memory.columns["last"]))
             for name, dtype in _COLUMNS.items():
                 setattr(watch, f"_{name}", np.frombuffer(memory.columns[name], dtype).copy())
         except (msgspec.MsgspecError, KeyError, ValueError) as error:
@@ -312,6 +333,7 @@ _COLUMNS = {
     "answer": "<i8",
     "kept": "<i8",
     "last": "<i8",
+    "offset": "<i8",
     "session": "?",
     "gone": "?",
     "said": "?",

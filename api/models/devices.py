@@ -101,6 +101,14 @@ class IdentityAnswer(Answer):
     evidence: dict[str, Any]
 
 
+class ClockAnswer(Answer):
+    """How the device's clock, or its server's, differed from its gateway's when that was last measured."""
+
+    measured_at: Moment
+    offset_s: float = Field(description="Its clock less the gateway's, in seconds.")
+    accuracy_s: float
+
+
 class AttestationAnswer(Answer):
     """Who says that this is a real machine."""
 
@@ -136,6 +144,7 @@ class DeviceDetail(DeviceSummary):
                 "origin": "simulated",
                 "evidence": {"vendor": "Muster Simulators", "product": "pump"},
             },
+            "clock": {"measured_at": "2026-11-23T06:12:05Z", "offset_s": -0.2, "accuracy_s": 0.004},
             "attestations": [],
             "connection": {"transport": "tcp", "host": "127.0.0.1", "port": 15020, "unit": 1},
             "endpoint": "tcp:127.0.0.1:15020/1",
@@ -159,6 +168,7 @@ class DeviceDetail(DeviceSummary):
     ledger_origin: OriginWord
     identity_origin: OriginWord | None
     identity: IdentityAnswer | None
+    clock: ClockAnswer | None = Field(description="Null where the protocol shows no clock.")
     attestations: list[AttestationAnswer]
     connection: dict[str, Any] = Field(description="As registered; secrets are left out.")
     endpoint: str

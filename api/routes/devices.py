@@ -10,6 +10,7 @@ from api.access import CurrentViewer
 from api.database import Reading
 from api.models.devices import (
     AttestationAnswer,
+    ClockAnswer,
     DeviceDetail,
     DevicePage,
     DeviceSummary,
@@ -136,6 +137,9 @@ async def get_device(
             origin=row["identity_origin"],
             evidence=row["evidence"],
         )
+    clock = None
+    if row["measured_at"] is not None:
+        clock = ClockAnswer(**{name: row[name] for name in ("measured_at", "offset_s", "accuracy_s")})
     return tagged(
         request,
         DeviceDetail(
@@ -143,6 +147,7 @@ async def get_device(
             **{name: row[name] for name in _COPIED},
             window_s=state.definition.window_us(row["interval_s"]) / 1e6,
             identity=identity,
+            clock=clock,
             attestations=[AttestationAnswer(**each) for each in attestations],
             connection=without_secrets(row["connection"]),
             tags=[TagAnswer(**each) for each in tags],

@@ -176,7 +176,7 @@ class Sender:
             self.watch = Watch(since)
             count = len(self.devices)
             self.watch.keep(np.array(self.devices, np.int32), np.full(count, Definition().window_us(1.0)))
-        self.due += self.watch.advance(scans, np.zeros(len(scans), np.int64), events, until)
+        self.due += self.watch.advance(scans, events, until)
 
     async def run(self, client: Client, stop: asyncio.Event) -> None:
         while not stop.is_set():

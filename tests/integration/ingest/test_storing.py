@@ -332,3 +332,17 @@ async def test_a_revoked_key_is_refused_and_a_new_one_is_known(
             break
         await asyncio.sleep(0.1)
     assert rows(database.owner, "select count(*) from batch") > before
+
+
+async def test_a_measured_clock_is_stored_and_one_without_its_offset_refused(
+    installation: Installation, database: Database, bus: Client, working: None
+) -> None:
+    gateway = Gateway(installation, installation.gateways[0])
+    device = gateway.in_partition(0)[0]
+    for offset in (-3_600_000_000, "an hour", 2**70):
+        detail = {"offset_us": offset, "accuracy_us": 1500}
+        last = await gateway.send(bus, 0, None, events=[Event("clock", device, now_us(), detail=detail)])
+    await stored(database, last)
+    found = rows(database.owner, "select device, clock_offset, accuracy from device_clock")
+    assert found == [(device, timedelta(hours=-1), timedelta(microseconds=1500))]
+    assert rows(database.owner, "select reason, count(*) from quarantine group by 1") == [("undecodable", 2)]

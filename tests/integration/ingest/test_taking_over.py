@@ -167,7 +167,7 @@ async def test_presence_goes_on_exactly_through_deaths_and_take_overs(
                 since, at = at, at + chance.randint(1, 6 * SECOND)
                 scans, events = random_batch(chance, devices, since, at)
                 last = await gateway.send(bus, 0, scans, events=events, since=since, until=at)
-                due += reference.advance(scans, np.zeros(len(scans), np.int64), events, at)
+                due += reference.advance(scans, events, at)
                 if chance.random() < 0.3:
                     await stored(database, last)
             if life % 2:
@@ -176,7 +176,7 @@ async def test_presence_goes_on_exactly_through_deaths_and_take_overs(
                 await stored(database, last)
     async with worker(database, nats, bus, "last"):
         await stored(database, await gateway.send(bus, 0, since=at, until=at + 60 * SECOND))
-    due += reference.advance(Scans.empty(), np.empty(0, np.int64), [], at + 60 * SECOND)
+    due += reference.advance(Scans.empty(), [], at + 60 * SECOND)
     query = "select device, valid_from, state, reason from presence order by valid_from, device"
     found = [
         (device, to_us(time), state, reason) for device, time, state, reason in rows(database.owner, query)

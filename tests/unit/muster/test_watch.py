@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from muster.watch import Watch
 from tests.scan_builder import ScanBuilder
 
 SINCE = 1_000_000
+HOUR = 3_600_000_000
 WINDOW = 40
 DEVICES = (3, 7)
 
@@ -57,7 +59,7 @@ def columns(inputs: list[Input]) -> tuple[Scans, list[Event]]:
 
 def batch(watch: Watch, inputs: list[Input], until: int) -> list[Transition]:
     scans, events = columns(inputs)
-    return watch.advance(scans, np.zeros(len(scans), np.int64), events, until)
+    return watch.advance(scans, events, until)
 
 
 def started() -> Watch:
@@ -188,7 +190,7 @@ def test_a_missing_value_does_not_connect_whatever_its_quality_says() -> None:
     builder = ScanBuilder()
     builder.add(3, SINCE + 1, SINCE + 1, 1, np.array([NULL]), None, How.SOLICITED)
     scans = builder.build()
-    watch.advance(scans, np.zeros(1, np.int64), [], SINCE + 2)
+    watch.advance(scans, [], SINCE + 2)
     assert watch.state_of(3) == State.RESPONDING
 
 
@@ -210,11 +212,46 @@ def test_a_notification_s_source_time_is_corrected_by_the_clock_offset() -> None
     assert fresh(scans, np.array([WINDOW]), np.array([-1000])).tolist() == [True]
 
 
+def said_by_a_slow_clock(at: int) -> Scans:
+    """A notification whose source's clock is an hour behind ours."""
+    builder = ScanBuilder()
+    builder.add(3, at - HOUR, at, 1, np.array([1.0]), None, How.UNSOLICITED)
+    return builder.build()
+
+
+def clock(at: int, offset_us: int) -> Event:
+    return Event("clock", 3, at, detail={"offset_us": offset_us, "accuracy_us": 1000})
+
+
+def test_a_device_whose_clock_is_known_to_be_slow_is_connected() -> None:
+    watch = started()
+    watch.advance(said_by_a_slow_clock(SINCE + 5), [clock(SINCE + 3, -HOUR)], SINCE + 6)
+    assert watch.state_of(3) is State.CONNECTED
+
+
+def test_an_offset_holds_for_what_is_received_after_it_was_measured() -> None:
+    watch = started()
+    watch.advance(said_by_a_slow_clock(SINCE + 2), [clock(SINCE + 3, -HOUR)], SINCE + 6)
+    assert watch.state_of(3) is State.RESPONDING
+    again = Watch.from_bytes(watch.to_bytes())
+    for one in (watch, again, watch.resume(SINCE + 6)[0]):
+        one.advance(said_by_a_slow_clock(SINCE + 8), [], SINCE + 9)
+        assert one.state_of(3) is State.CONNECTED
+
+
+def test_a_memory_written_before_clocks_were_kept_is_understood() -> None:
+    watch = started()
+    batch(watch, [Input(SINCE + 1, 3, "good")], SINCE + 2)
+    memory = msgspec.msgpack.decode(watch.to_bytes())
+    del memory["columns"]["offset"]
+    assert Watch.from_bytes(msgspec.msgpack.encode(memory)).state_of(3) is State.CONNECTED
+
+
 def test_the_reason_of_an_error_is_forgotten_when_a_value_comes() -> None:
     watch = started()
     scans, _ = columns([Input(SINCE + 1, 3, "good")])
     event = Event("error", 3, SINCE + 2, reason="timeout")
-    watch.advance(scans, np.zeros(1, np.int64), [event], SINCE + 3)
+    watch.advance(scans, [event], SINCE + 3)
     batch(watch, [Input(SINCE + 5, 3, "good")], SINCE + 6)
     (expired,) = [t for t in batch(watch, [], SINCE + 200) if t.device == 3]
     assert (expired.at, expired.reason) == (SINCE + 5 + WINDOW, "value-expired")
@@ -223,9 +260,7 @@ def test_the_reason_of_an_error_is_forgotten_when_a_value_comes() -> None:
 def test_the_last_error_is_why_a_device_is_no_longer_connected() -> None:
     watch = started()
     batch(watch, [Input(SINCE + 1, 3, "good")], SINCE + 2)
-    watch.advance(
-        Scans.empty(), np.empty(0, np.int64), [Event("error", 3, SINCE + 9, reason="timeout")], SINCE + 9
-    )
+    watch.advance(Scans.empty(), [Event("error", 3, SINCE + 9, reason="timeout")], SINCE + 9)
     (expired,) = [t for t in batch(watch, [], SINCE + 200) if t.device == 3]
     assert (expired.state, expired.reason) == (State.OFFLINE, "timeout")
 
@@ -250,7 +285,7 @@ def test_an_arrival_before_what_was_already_told_does_not_rewrite_it() -> None:
 def test_a_received_time_in_the_future_makes_no_device_connected_beyond_its_window() -> None:
     watch = started()
     scans, _ = columns([Input(SINCE + 10**9, 3, "good")])
-    watch.advance(scans, np.zeros(1, np.int64), [], SINCE + 10)
+    watch.advance(scans, [], SINCE + 10)
     batch(watch, [], SINCE + 10 + WINDOW + 1)
     assert watch.state_of(3) < State.CONNECTED
 
