@@ -1,7 +1,7 @@
 """The demo as users start it: memory and CPU of every process, and how long a value takes from device to API.
 
-Latency is the age of the newest reading in the API's answer at the instant of the answer, less the time until the
-next poll: it is taken as the gateway's receive time against the moment at which the API first shows that reading.
+CPU is taken while nobody asks the API anything. Latency, afterwards, is the time from the gateway's receipt of a
+reading to the moment at which the API first shows it; asking for that some hundred times a second costs CPU of its own.
 """
 
 import json
@@ -45,10 +45,11 @@ def measure(seconds: int) -> dict[str, Any]:
             processes = {name: psutil.Process(one["pid"]) for name, one in state["processes"].items()}
             before = {name: _cpu_s(process) for name, process in processes.items()}
             since = time.monotonic()
-            latency = _latencies(url, seconds)
+            time.sleep(seconds)
             took = time.monotonic() - since
             cores = {name: (_cpu_s(process) - before[name]) / took for name, process in processes.items()}
             memory = {name: _memory_mb(process) for name, process in processes.items()}
+            latency = _latencies(url, seconds)
             owner = json.loads((data / "run" / "connections.json").read_text("utf-8"))["owner"]
             on_disk = bytes_per_reading(owner)
     own = [name for name in cores if name != "simulators"]
