@@ -21,6 +21,7 @@ from muster.device import Device
 from muster.errors import ConfigError, RequestError
 from muster.events import Event
 
+_AT_ONCE = 10
 _RETRY_S = 5.0
 """How soon a device with a long interval is polled again after a poll that brought nothing."""
 
@@ -73,9 +74,11 @@ class ModbusRoom:
         for number, (_, station) in list(self._stations.items()):
             if devices.get(number) != station.device:
                 self._remove(number)
-        for number, device in devices.items():
+        for count, (number, device) in enumerate(devices.items(), 1):
             if number not in self._stations and self._refused.get(number) != device:
                 self._add(device)
+            if count % _AT_ONCE == 0:
+                await asyncio.sleep(0)  # polls go on while hundreds of devices are understood
         self._refused = {n: d for n, d in self._refused.items() if devices.get(n) == d}
         for settings, post in list(self._posts.items()):
             if not post.stations:
