@@ -164,7 +164,9 @@ async def test_sunspec_registers_on_libmodbus_are_read_and_the_nameplate_is_its_
         )
         async with working(one) as (room, seen):
             await until(lambda: bool(seen.said("identity")) and len(seen.of(1)) > 1)
-            assert [(one["model"], one["register"]) for one in await room.browse(1)] == [(1, 2), (103, 70)]
+            found = [(one.name, one.address) for one in await room.browse(1, "")]
+            assert found == [("SunSpec 1", {"register": 2}), ("SunSpec 103", {"register": 70})]
+            assert [one.path for one in await room.browse(1, "sunspec/10")] == ["SunSpec/103"]
         (identity,) = seen.said("identity")
         assert identity.detail["sunspec"]["serial_number"] == "SN-0042"
         assert identity.detail["sunspec"]["vendor"] == "Honest Works"
