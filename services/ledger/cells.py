@@ -24,7 +24,7 @@ ESCAPED = ("=", "+", "-", "@", "\t", "\r", "'")
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,39})")
 _FLOAT = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _DATE = re.compile(r"([0-9]{4})(?:[-/.]([0-9]{1,2})[-/.]([0-9]{1,2})|年([0-9]{1,2})月([0-9]{1,2})日)")
 _TRUE = frozenset({"true", "yes", "y", "1", "是", "对", "√"})
@@ -250,9 +250,7 @@ def write_free_cell(value: Any) -> Any:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
-        return (
-            value if abs(value) < 2**53 else str(value) if abs(value) < 10**18 else json.dumps([value])[1:-1]
-        )
+        return value if abs(value) < 2**53 else str(value)
     if isinstance(value, float):
         return value
     if isinstance(value, str) and read_free_cell_or_none(value) == value:

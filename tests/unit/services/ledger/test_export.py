@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from openpyxl import load_workbook
 
 from muster.protocol import ProtocolInfo
+from services.ledger.cells import read_free_cell, write_free_cell
 from services.ledger.checks import check
 from services.ledger.export import write_book
 from services.ledger.files import Format, load
@@ -139,6 +140,12 @@ def books(draw: st.DrawFn) -> Registered:
             ]
         found.devices[device.enterprise, device.code] = device
     return found
+
+
+def test_integers_that_no_float_holds_come_back_from_a_workbook() -> None:
+    for value in (2**53 + 1, 2**60 - 1, -(10**18) - 1, 2**64 - 1):
+        assert read_free_cell(write_free_cell(value)) == value
+        assert type(read_free_cell(write_free_cell(value))) is int
 
 
 def unchanged(found: Registered, data: bytes, file: str, sheet: str | None = None) -> None:
