@@ -1,0 +1,458 @@
+"""A session with a broker: what it delivers is acknowledged once the outbox holds it, and never delivered twice.
+
+The session is the broker's (clean start off): while we are away it keeps what QoS 1 publishers send. Each PUBACK
+waits until `sink.sealed` has reached the slot that held the message; what the broker delivers again after a lost
+connection, or to the next process after a kill, is recognised by its receipt. Subscriptions ask for at most QoS 1:
+QoS 2 adds nothing to that, and paho would send its PUBREC before anybody keeps the message.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import random
+import secrets
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from paho.mqtt import client as paho
+from paho.mqtt.enums import MQTTErrorCode
+
+from gateway.adapter import Sink, Workplace
+from gateway.adapters.mqtt.receipts import Receipts, digest_of
+from gateway.adapters.mqtt.settings import BrokerSettings, Tls
+from gateway.adapters.mqtt.wire import (
+    CONNACK_REASONS,
+    DISCONNECT_REASONS,
+    Refused,
+    Wire,
+    password_of,
+    tls_context,
+)
+from muster.clock import Clock
+from muster.errors import ConfigError, RequestError, Unavailable
+
+__all__ = ["BrokerSession", "BrokerSettings", "Message", "Tls", "Will"]
+
+_log = structlog.get_logger()
+
+Will = tuple[str, bytes, int, bool]
+"""Topic, payload, QoS, retain."""
+
+_PACKETS_AT_ONCE = 200
+_MISC_S = 1.0
+_HOLD_S = 0.1
+_FIRST_PAUSE_S = 0.5
+_SETTLED_S = 10.0
+"""A connection that lasted this long was good: the next pause is short again."""
+_STRANGERS = 3
+"""After so many connections in a row that were closed soon after they began, somebody else uses our client id."""
+_REDELIVERED_WITHIN_S = 120.0
+_FILTERS_AT_ONCE = 100
+_NOWHERE = "muster/confirm"
+"""A filter nobody subscribes to: that its UNSUBACK came shows that the broker has read what was sent before."""
+
+
+@dataclass(slots=True)
+class Message:
+    """One message: received in µs since 1970; properties: MQTT 5's, else None."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+    duplicate: bool
+    received: int
+    properties: Any
+
+
+class BrokerSession:
+    """One client of one broker. All calls and callbacks belong to the event loop."""
+
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        workplace: Workplace,
+        sink: Sink,
+        clock: Clock,
+        on_message: Callable[[Message], None],
+        on_up: Callable[[], None],
+        on_down: Callable[[str, dict[str, Any]], None],
+        will: Will | None = None,
+        *,
+        lasting: bool = True,
+    ) -> None:
+        """on_message: must put what it keeps into the sink before it returns.
+
+        lasting: False for listening a moment, under an id of its own, without the broker keeping anything.
+        """
+        self.settings = settings
+        self.connected = False
+        self.resumed = False
+        """Whether the broker had kept the session when the connection that is up began."""
+        self.redelivered = 0
+        self.refused: dict[str, int] = {}
+        """Topic filters that the broker refused, with its code."""
+        self._sink = sink
+        self._clock = clock
+        self._on_message, self._on_up, self._on_down = on_message, on_up, on_down
+        self._will = will
+        self._lasting = lasting
+        self._filters: dict[str, int] = {}
+        identity = f"{settings.text} {settings.username} {settings.version} {settings.share}"
+        mark = hashlib.sha256(identity.encode()).hexdigest()[:8]
+        self.client_id = settings.client_id or f"muster-{workplace.name}-{workplace.folder.name}-{mark}"
+        if not lasting:
+            self.client_id += f"-{secrets.token_hex(4)}"
+        name = hashlib.sha256(f"{settings.text} {self.client_id}".encode()).hexdigest()[:16]
+        self._path = workplace.folder / f"{name}.receipts"
+        self._receipts: Receipts | None = None
+        self._client: Wire | None = None
+        self._descriptor = -1
+        self._writing = False
+        self._ended: asyncio.Future[Refused] | None = None
+        self._failure: BaseException | None = None
+        self._answered: asyncio.Future[int] | None = None
+        self._waiting: deque[tuple[int, int, int, bytes]] = deque()
+        self._acked: list[tuple[bytes, int]] = []
+        self._confirming: tuple[int, list[tuple[bytes, int]]] | None = None
+        self._earlier: set[bytes] = set()
+        self._subscribing: dict[int, list[str]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._held = False
+        self._brief = 0
+
+    # The session's life.
+
+    async def run(self) -> None:
+        """Stay connected until cancelled, with backoff and jitter; leaves no connection behind."""
+        pause_s = _FIRST_PAUSE_S
+        said = ""
+        unwatch = self._sink.watch_sealed(self._sealed)
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                began = loop.time()
+                try:
+                    end = await self._once()
+                except Refused as refused:
+                    end = refused
+                except ConfigError as error:
+                    end = Refused("mqtt.files-unusable", problem=str(error))
+                except Unavailable as error:
+                    end = Refused("mqtt.receipts-unusable", problem=str(error))
+                if self._failure is not None:
+                    raise self._failure
+                if self._suspicious(end, loop.time() - began):
+                    end = Refused("mqtt.session-taken-over", client_id=self.client_id)
+                if self.connected or end.reason != said:
+                    said = end.reason
+                    _log.warning("broker-away", broker=self.settings.text, reason=end.reason, **end.detail)
+                    self.connected = False
+                    self._on_down(end.reason, end.detail)
+                if loop.time() - began > _SETTLED_S:
+                    pause_s = _FIRST_PAUSE_S
+                await asyncio.sleep(min(pause_s, self.settings.backoff_max_s) * random.uniform(0.5, 1.0))
+                pause_s = min(2 * pause_s, self.settings.backoff_max_s)
+        finally:
+            unwatch()
+            self.connected = False
+            if self._receipts is not None:
+                self._receipts.close()
+
+    async def _once(self) -> Refused:
+        """Connect, work, and return why the connection ended. Raises Refused, ConfigError or Unavailable."""
+        if self._lasting and self._receipts is None:
+            self._receipts = Receipts(self._path, self._sink.sealed)
+        while self._lasting and self._sink.mark() is None:  # noqa: ASYNC110 - the sink tells only what is durable
+            await asyncio.sleep(_HOLD_S)
+        loop = asyncio.get_running_loop()
+        self._ended, self._answered = loop.create_future(), loop.create_future()
+        context, password = await asyncio.to_thread(self._prepare)
+        wire = Wire(self.settings, self.client_id, password, self._lasting, context)
+        if self._will is not None:
+            wire.will_set(*self._will)
+        wire.on_connect = self._connack
+        wire.on_disconnect = self._disconnected
+        wire.on_message = self._arrived
+        wire.on_subscribe = self._subscribed
+        wire.on_unsubscribe = self._unsubscribed
+        wire.on_socket_register_write = self._want_write
+        opening = asyncio.ensure_future(asyncio.to_thread(wire.open))
+        try:
+            await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            with contextlib.suppress(Refused):
+                await opening
+            wire.close()
+            raise
+        self._attach(wire)
+        try:
+            async with asyncio.timeout(self.settings.connect_timeout_ms / 1000):
+                either: list[asyncio.Future[Any]] = [self._answered, self._ended]
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not self._answered.done():
+                return self._ended.result()
+            code = self._answered.result()
+            if code != 0:
+                raise Refused(CONNACK_REASONS.get(code, "mqtt.refused"), code=code)
+            return await self._ended
+        except TimeoutError as error:
+            raise Refused("mqtt.broker-away", cause="mqtt.connect-timeout") from error
+        finally:
+            self._detach(wire)
+
+    def _prepare(self) -> tuple[Any, str | None]:
+        return tls_context(self.settings), password_of(self.settings)
+
+    def _suspicious(self, end: Refused, lasted_s: float) -> bool:
+        """Tell whether somebody else must be using our client id: MQTT 3.1.1 has no word for it."""
+        closed = self.connected and end.detail.get("cause") == "mqtt.connection-lost"
+        self._brief = self._brief + 1 if closed and lasted_s < _SETTLED_S else 0
+        return self._brief >= _STRANGERS
+
+    # The connection in the event loop.
+
+    def _attach(self, wire: Wire) -> None:
+        loop = asyncio.get_running_loop()
+        self._client = wire
+        assert wire.buffered is not None
+        self._descriptor = wire.buffered.fileno()
+        self._held = False
+        loop.add_reader(self._descriptor, self._readable)
+        self._timer = loop.call_later(_MISC_S, self._beat)
+        self._send()
+
+    def _detach(self, wire: Wire) -> None:
+        """Close the connection; what was not acknowledged comes again with the next."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._unwatch()
+        self._client, self._writing = None, False
+        wire.close()
+        self._waiting.clear()
+        self._acked.clear()
+        self._confirming = None
+        self._subscribing.clear()
+
+    def _begin(self, resumed: bool) -> None:
+        """Work with a session that the broker granted."""
+        if self._receipts is not None and not resumed:
+            self._receipts.clear()
+        self._earlier = set() if self._receipts is None else set(self._receipts.digests())
+        if self._earlier:
+            asyncio.get_running_loop().call_later(_REDELIVERED_WITHIN_S, self._forget, self._client)
+        self.connected, self.resumed = True, resumed
+        self._ask(self._filters)
+        self._on_up()
+
+    def _forget(self, client: Wire | None) -> None:
+        """Drop the receipts of what the broker did not deliver again on this connection."""
+        if client is not None and self._client is client and self._receipts is not None:
+            for digest in self._earlier:
+                self._receipts.drop(digest, self._receipts.slot(digest))
+            self._earlier.clear()
+
+    def _readable(self) -> None:
+        """Take what came, up to a limit, so that a flood leaves the loop to others."""
+        wire = self._client
+        if wire is None or wire.buffered is None or self._held or self._descriptor < 0:
+            return
+        wire.buffered.blocked = False
+        try:
+            for _ in range(_PACKETS_AT_ONCE):
+                if self._lasting and self._sink.mark() is None:
+                    self._hold()
+                    break
+                if wire.loop_read() is not MQTTErrorCode.MQTT_ERR_SUCCESS or wire.buffered.blocked:
+                    break
+            else:
+                asyncio.get_running_loop().call_soon(self._readable)
+            if self._receipts is not None:
+                self._receipts.flush()
+        except Unavailable as error:
+            self._end(Refused("mqtt.receipts-unusable", problem=str(error)))
+        except Exception as error:  # noqa: BLE001 - given to `run`, which fails with it
+            self._failure = error
+            self._end(Refused("mqtt.broker-away"))
+        self._send()
+
+    def _hold(self) -> None:
+        """Stop reading while nothing is kept; the broker waits, or closes and keeps what comes."""
+        self._held = True
+        loop = asyncio.get_running_loop()
+        if self._descriptor >= 0:
+            loop.remove_reader(self._descriptor)
+        loop.call_later(_HOLD_S, self._resume, self._client)
+
+    def _resume(self, client: Wire | None) -> None:
+        if client is None or self._client is not client or self._descriptor < 0:
+            return
+        loop = asyncio.get_running_loop()
+        if self._sink.mark() is None:
+            loop.call_later(_HOLD_S, self._resume, client)
+            return
+        self._held = False
+        loop.add_reader(self._descriptor, self._readable)
+        self._readable()
+
+    def _beat(self) -> None:
+        """Let paho keep the connection alive."""
+        if self._client is not None:
+            self._timer = asyncio.get_running_loop().call_later(_MISC_S, self._beat)
+            self._client.loop_misc()
+            self._send()
+
+    def _want_write(self, *_: Any) -> None:
+        """paho has something to send: it goes with the next `_send`, at the end of this turn."""
+        if not self._writing and self._client is not None:
+            self._writing = True
+            asyncio.get_running_loop().call_soon(self._send)
+
+    def _send(self) -> None:
+        wire = self._client
+        if wire is None or wire.buffered is None:
+            return
+        self._writing = False
+        loop = asyncio.get_running_loop()
+        try:
+            wire.loop_write()
+            sent = wire.buffered.flush()
+        except OSError:
+            self._end(Refused("mqtt.broker-away", cause="mqtt.connection-lost"))
+            return
+        if self._descriptor < 0:
+            return
+        if not sent:
+            self._writing = True
+            loop.add_writer(self._descriptor, self._send)
+        else:
+            loop.remove_writer(self._descriptor)
+
+    def _end(self, why: Refused) -> None:
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(why)
+        self._unwatch()
+
+    def _unwatch(self) -> None:
+        """Stop watching the socket, at once: its number may soon be another's."""
+        if self._descriptor >= 0:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._descriptor)
+            loop.remove_writer(self._descriptor)
+            self._descriptor = -1
+
+    # What paho tells.
+
+    def _connack(self, _client: Any, _data: Any, flags: Any, reason: Any, _properties: Any) -> None:
+        assert self._answered is not None
+        code = reason.value
+        if not self._answered.done():
+            self._answered.set_result(code)
+            if code == 0:  # at once: messages may stand behind it in the same chunk
+                self._begin(bool(flags.session_present))
+
+    def _disconnected(self, _client: Any, _data: Any, flags: Any, reason: Any, _properties: Any) -> None:
+        if flags.is_disconnect_packet_from_server:
+            named = DISCONNECT_REASONS.get(reason.value, "mqtt.broker-away")
+            self._end(Refused(named, cause=str(reason)))
+        elif reason.value == 141:
+            self._end(Refused("mqtt.broker-away", cause="mqtt.keepalive-timeout"))
+        else:
+            self._end(Refused("mqtt.broker-away", cause="mqtt.connection-lost"))
+
+    def _arrived(self, client: Any, _data: Any, packet: paho.MQTTMessage) -> None:
+        try:
+            topic = packet.topic
+        except UnicodeDecodeError as error:
+            topic = error.object.decode("utf-8", "backslashreplace")
+        payload = bytes(packet.payload)
+        message = Message(
+            topic,
+            payload,
+            packet.qos,
+            packet.retain,
+            packet.dup,
+            self._clock.now_us(),
+            packet.properties,
+        )
+        if packet.qos == 0 or self._receipts is None:
+            self._on_message(message)
+            client.ack(packet.mid, packet.qos)
+            return
+        digest = digest_of(packet.mid, topic, payload)
+        if packet.dup and digest in self._earlier:
+            self._earlier.discard(digest)
+            self.redelivered += 1
+            slot = self._receipts.slot(digest)
+        else:
+            slot = self._sink.mark() or 0
+            self._on_message(message)
+            self._receipts.put(digest, slot)
+            self._earlier.discard(digest)
+        self._waiting.append((slot, packet.mid, packet.qos, digest))
+        if slot <= self._sink.sealed:
+            self._sealed(self._sink.sealed)
+
+    def _sealed(self, through: int) -> None:
+        """Acknowledge, in the order in which it came, what is durable now."""
+        waiting, wire = self._waiting, self._client
+        if wire is None:
+            return
+        while waiting and waiting[0][0] <= through:
+            slot, mid, qos, digest = waiting.popleft()
+            wire.ack(mid, qos)
+            self._acked.append((digest, slot))
+        if self._acked and self._confirming is None:
+            _, asked = wire.unsubscribe(_NOWHERE)
+            if asked is not None:
+                self._confirming = (asked, self._acked)
+                self._acked = []
+
+    def _unsubscribed(self, _client: Any, _data: Any, mid: int, *_: Any) -> None:
+        if self._confirming is not None and self._confirming[0] == mid and self._receipts is not None:
+            for digest, slot in self._confirming[1]:
+                self._receipts.drop(digest, slot)
+            self._confirming = None
+
+    def _subscribed(self, _client: Any, _data: Any, mid: int, codes: Any, _properties: Any) -> None:
+        for name, code in zip(self._subscribing.pop(mid, []), codes, strict=False):
+            if code.value >= 128:
+                _log.error("subscription-refused", broker=self.settings.text, filter=name, code=code.value)
+                self.refused[name] = code.value
+
+    # What the rooms ask.
+
+    def subscribe(self, filters: Mapping[str, int]) -> None:
+        """Subscribe to exactly these topic filters, filter → QoS, now and with every later connection."""
+        wanted = {self._shared(name): min(qos, 1) for name, qos in filters.items()}
+        gone = [name for name in self._filters if name not in wanted]
+        new = {name: qos for name, qos in wanted.items() if self._filters.get(name) != qos}
+        self._filters = wanted
+        if self.connected and self._client is not None:
+            if gone:
+                self._client.unsubscribe(gone)
+            self._ask(new)
+
+    def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> None:
+        """Publish. Raises Unavailable while the broker is away, RequestError for a topic that cannot be."""
+        if not self.connected or self._client is None:
+            raise Unavailable(f"the broker {self.settings.text} is away")
+        try:
+            self._client.publish(topic, payload, qos, retain)
+        except ValueError as error:
+            raise RequestError(f"topic {topic!r}: {error}", code="bad-topic") from error
+
+    def _ask(self, filters: Mapping[str, int]) -> None:
+        asked = list(filters.items())
+        for at in range(0, len(asked), _FILTERS_AT_ONCE):
+            some = asked[at : at + _FILTERS_AT_ONCE]
+            assert self._client is not None
+            _, mid = self._client.subscribe(some)
+            if mid is not None:
+                self._subscribing[mid] = [name for name, _ in some]
+
+    def _shared(self, name: str) -> str:
+        return f"$share/{self.settings.share}/{name}" if self.settings.share else name
