@@ -4,7 +4,6 @@ Every value comes from a request of its own, never from what a poll left behind.
 back, not by the device's echo.
 """
 
-
 from gateway.adapter import Found, Value
 from gateway.adapters.modbus import pdu
 from gateway.adapters.modbus.blocks import Block, plan

@@ -1,12 +1,13 @@
 """The gateway's Modbus room reads the whole demo fleet by the fleet's own book."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.adapter import protocols
+from gateway.adapter import Workplace, protocols
 from muster.clock import SystemClock
 from muster.device import Device, ReportMode, Tag
 from muster.events import Event, TextReading
@@ -15,6 +16,7 @@ from simulators.fleet.book import demo_book
 from tests.integration.simulators.fleets import working
 
 DEVICES = 520
+WORKPLACE = Workplace(1, "test", Path("rooms"))
 
 
 class Basket:
@@ -80,7 +82,7 @@ async def test_every_device_is_read_whole_within_its_limits_and_known_as_a_simul
         ports = [endpoint.port for endpoint in fleet.endpoints]
         devices = documents(demo_book(DEVICES, 1, "127.0.0.1", ports, "demo-1"))
         basket = Basket()
-        room = protocols()["modbus"].create(basket, SystemClock())
+        room = protocols()["modbus"].create(basket, SystemClock(), WORKPLACE)
         async with asyncio.TaskGroup() as group:
             work = group.create_task(room.run())
             await room.configure(devices)
@@ -110,7 +112,7 @@ async def test_a_setpoint_written_by_the_gateway_moves_the_machine() -> None:
         number, pump = next((n, d) for n, d in devices.items() if d.code == "P-001")
         tags = {tag.name: tag.position for tag in pump.tags}
         basket = Basket()
-        room = protocols()["modbus"].create(basket, SystemClock())
+        room = protocols()["modbus"].create(basket, SystemClock(), WORKPLACE)
         async with asyncio.TaskGroup() as group:
             work = group.create_task(room.run())
             await room.configure(devices)

@@ -607,6 +607,25 @@ export interface components {
             label: string;
         };
         /**
+         * ClockAnswer
+         * @description How the device's clock, or its server's, differed from its gateway's when that was last measured.
+         */
+        ClockAnswer: {
+            /**
+             * Measured At
+             * Format: date-time
+             * @description RFC 3339, UTC.
+             */
+            measured_at: string;
+            /**
+             * Offset S
+             * @description Its clock less the gateway's, in seconds.
+             */
+            offset_s: number;
+            /** Accuracy S */
+            accuracy_s: number;
+        };
+        /**
          * CountAnswer
          * @description The count of connected devices at `at`, as it was known at `as_known_at`.
          * @example {
@@ -886,6 +905,11 @@ export interface components {
          *           "product": "pump"
          *         }
          *       },
+         *       "clock": {
+         *         "measured_at": "2026-11-23T06:12:05Z",
+         *         "offset_s": -0.2,
+         *         "accuracy_s": 0.004
+         *       },
          *       "attestations": [],
          *       "connection": {
          *         "transport": "tcp",
@@ -1003,6 +1027,8 @@ export interface components {
             /** Identity Origin */
             identity_origin: ("real" | "unknown" | "replayed" | "simulated") | null;
             identity: components["schemas"]["IdentityAnswer"] | null;
+            /** @description Null where the protocol shows no clock. */
+            clock: components["schemas"]["ClockAnswer"] | null;
             /** Attestations */
             attestations: components["schemas"]["AttestationAnswer"][];
             /**
@@ -3797,6 +3823,11 @@ export interface operations {
                      *           "vendor": "Muster Simulators",
                      *           "product": "pump"
                      *         }
+                     *       },
+                     *       "clock": {
+                     *         "measured_at": "2026-11-23T06:12:05Z",
+                     *         "offset_s": -0.2,
+                     *         "accuracy_s": 0.004
                      *       },
                      *       "attestations": [],
                      *       "connection": {
