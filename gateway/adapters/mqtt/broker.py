@@ -93,16 +93,15 @@ class BrokerSession:
         self.resumed = False
         """Whether the broker had kept the session when the connection that is up began."""
         self.redelivered = 0
-        self.refused: dict[str, int] = {}
-        """Topic filters that the broker refused, with its code."""
+        self.on_refused: Callable[[str, int], None] = lambda name, code: None
+        """Told of each topic filter that the broker refuses, with its code."""
         self._sink = sink
         self._clock = clock
         self._on_message, self._on_up, self._on_down = on_message, on_up, on_down
         self._will = will
         self._lasting = lasting
         self._filters: dict[str, int] = {}
-        identity = f"{settings.text} {settings.username} {settings.version} {settings.share}"
-        mark = hashlib.sha256(identity.encode()).hexdigest()[:8]
+        mark = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:8]
         self.client_id = settings.client_id or f"muster-{workplace.name}-{workplace.folder.name}-{mark}"
         if not lasting:
             self.client_id += f"-{secrets.token_hex(4)}"
@@ -421,7 +420,8 @@ class BrokerSession:
         for name, code in zip(self._subscribing.pop(mid, []), codes, strict=False):
             if code.value >= 128:
                 _log.error("subscription-refused", broker=self.settings.text, filter=name, code=code.value)
-                self.refused[name] = code.value
+                prefix = f"$share/{self.settings.share}/" if self.settings.share else ""
+                self.on_refused(name.removeprefix(prefix), code.value)
 
     # What the rooms ask.
 

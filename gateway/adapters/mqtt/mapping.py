@@ -1,0 +1,305 @@
+"""From a payload to readings: pure, compiled once per topic filter.
+
+Most JSONPaths are plain (`$.values.temp`, `$['a b'][2]`) and become the keys to walk; the others go to
+python-jsonpath. Tags under one parent share the walk to it.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+import jsonpath
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.adapters.mqtt.values import convert
+from muster.clock import EARLIEST_US, LATEST_US, to_us
+from muster.errors import ConfigError, Rejected
+from muster.quality import Quality
+from muster.scans import NULL
+
+Unit = Literal["iso", "s", "ms", "us", "ns"]
+_PLAIN = re.compile(r"""\.([^\W\d][\w-]*)|\[(\d{1,9})\]|\['([^'\\]*)'\]|\["([^"\\]*)"\]""")
+_PER_SECOND = {"s": 1, "ms": 1000, "us": 1_000_000, "ns": 1_000_000_000}
+_MOST_RECORDS = 10_000
+_MISSING = object()
+_decode = msgspec.json.Decoder().decode
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A JSONPath: its plain keys, or the compiled expression."""
+
+    text: str
+    keys: tuple[str | int, ...] | None
+    compiled: Any = None
+
+    def all(self, document: Any) -> list[Any]:
+        """Return everything it points to."""
+        if self.keys is None:
+            try:
+                found: list[Any] = self.compiled.findall(document)
+            except (jsonpath.JSONPathError, RecursionError):
+                return []
+            return found
+        node = _walk(document, self.keys)
+        return [] if node is _MISSING else [node]
+
+    def one(self, document: Any) -> Any:
+        """Return the first value it points to, or None."""
+        found = self.all(document)
+        return found[0] if found else None
+
+
+def compile_path(text: str, where: str) -> Path:
+    """Compile a JSONPath. Raises ConfigError naming the field `where`."""
+    if text == "$":
+        return Path(text, ())
+    if text.startswith("$"):
+        keys: list[str | int] = []
+        at = 1
+        while found := _PLAIN.match(text, at):
+            name, index, single, double = found.groups()
+            keys.append(
+                int(index) if index is not None else next(k for k in (name, single, double) if k is not None)
+            )
+            at = found.end()
+        if at == len(text):
+            return Path(text, tuple(keys))
+    try:
+        return Path(text, None, jsonpath.compile(text))
+    except (jsonpath.JSONPathError, ValueError, IndexError) as error:
+        raise ConfigError(f"{where}: {text!r} is no JSONPath: {error}") from error
+
+
+def plain(keys: Sequence[str | int]) -> str:
+    """Return the JSONPath of these keys."""
+    parts = []
+    for key in keys:
+        if isinstance(key, int):
+            parts.append(f"[{key}]")
+        elif re.fullmatch(r"[^\W\d][\w-]*", key):
+            parts.append(f".{key}")
+        else:
+            parts.append("['" + key.replace("\\", "\\\\").replace("'", "\\'") + "']")
+    return "$" + "".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Where a source time stands and how it is written."""
+
+    path: Path
+    unit: Unit
+
+    def of(self, document: Any) -> int:
+        """Return the source time in µs since 1970. Raises Rejected when there is none or it is no time."""
+        raw = self.path.one(document)
+        try:
+            if self.unit == "iso":
+                time = to_us(datetime.fromisoformat(raw))
+            elif isinstance(raw, bool) or not isinstance(raw, int | float | str):
+                raise ValueError("no number")
+            else:
+                number = (
+                    int(raw)
+                    if isinstance(raw, str) and raw.isdigit()
+                    else float(raw)
+                    if isinstance(raw, str)
+                    else raw
+                )
+                per_second = _PER_SECOND[self.unit]
+                if isinstance(number, int):
+                    time = number * 1_000_000 // per_second
+                else:
+                    if not math.isfinite(number):
+                        raise ValueError("not finite")
+                    time = round(number * 1_000_000 / per_second)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise Rejected(f"{self.path.text} = {raw!r:.60}: {error}") from error
+        if not EARLIEST_US <= time <= LATEST_US:
+            raise Rejected(f"{self.path.text} = {raw!r:.60}: outside the years 1 to 9999")
+        return time
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One tag in a payload."""
+
+    position: int
+    type: str
+    path: Path
+    scale: float = 1.0
+    offset: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One scan of a payload: time in µs or None when the payload does not say; texts: position, text."""
+
+    time: int | None
+    first: int
+    value: NDArray[np.float64]
+    quality: NDArray[np.int16] | None
+    texts: list[tuple[int, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What a payload held; problems: of records that could not be used."""
+
+    document: Any
+    records: list[Record]
+    problems: list[str] = field(default_factory=list)
+
+
+class Mapping:
+    """The tags of one device in the payloads of one topic filter."""
+
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        stamp: Stamp | None = None,
+        records: Path | None = None,
+        identity: dict[str, Path] | None = None,
+        text: bool = False,
+        max_bytes: int = 256 << 10,
+    ) -> None:
+        self.stamped = stamp is not None
+        self._stamp, self._records, self._text, self._max_bytes = stamp, records, text, max_bytes
+        self._identity = identity or {}
+        self._first = targets[0].position if targets else 1
+        self._size = targets[-1].position - self._first + 1 if targets else 0
+        self._targets = list(targets)
+        scale, offset = np.ones(self._size), np.zeros(self._size)
+        for one in targets:
+            scale[one.position - self._first], offset[one.position - self._first] = one.scale, one.offset
+        self._scaled = bool((scale != 1).any() or (offset != 0).any())
+        self._scale, self._offset = scale, offset
+        groups: dict[tuple[str | int, ...], list[tuple[str | int, int, str]]] = {}
+        self._others: list[tuple[int, str, Path]] = []
+        for one in targets:
+            index = one.position - self._first
+            if one.path.keys:
+                groups.setdefault(one.path.keys[:-1], []).append((one.path.keys[-1], index, one.type))
+            else:
+                self._others.append((index, one.type, one.path))
+        self._groups = list(groups.items())
+        self._unused = self._size - len(targets)
+
+    def read(self, payload: bytes) -> Read:
+        """Decode a payload. Raises Rejected saying why it is none that can be used."""
+        if len(payload) > self._max_bytes:
+            raise Rejected(f"{len(payload)} bytes, more than payload.max_bytes = {self._max_bytes}")
+        try:
+            document = payload.decode("utf-8") if self._text else _decode(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise Rejected(str(error)) from error
+        if self._records is None:
+            record = self._record(document)
+            return Read(document, [] if record is None else [record])
+        parts = self._records.all(document)
+        if len(parts) == 1 and isinstance(parts[0], list):
+            parts = parts[0]
+        if len(parts) > _MOST_RECORDS:
+            raise Rejected(f"{len(parts)} records, more than {_MOST_RECORDS}")
+        read = Read(document, [])
+        for part in parts:
+            try:
+                record = self._record(part)
+            except Rejected as error:
+                read.problems.append(str(error))
+            else:
+                if record is not None:
+                    read.records.append(record)
+        return read
+
+    def identity(self, document: Any) -> dict[str, str]:
+        """Return the facts by which a payload says what the device is."""
+        found = {name: path.one(document) for name, path in self._identity.items()}
+        return {
+            name: str(value)[:200] for name, value in found.items() if isinstance(value, str | int | float)
+        }
+
+    def _record(self, document: Any) -> Record | None:
+        """Return one scan, None when no tag is in it. Raises Rejected for a wrong timestamp."""
+        value: list[float] = [NULL] * self._size
+        quality: list[int] | None = None
+        texts: list[tuple[int, str]] = []
+        low, high, found = self._size, -1, 0
+        for index, kind, raw in self._raw(document):
+            found += 1
+            if index < low:
+                low = index
+            if index > high:
+                high = index
+            if type(raw) is float and kind == "float64":
+                value[index] = raw
+                continue
+            value[index], how, text = convert(raw, kind)
+            if text is not None:
+                texts.append((self._first + index, text))
+            if how != 0:
+                if quality is None:
+                    quality = [0] * self._size
+                quality[index] = how
+        if not found:
+            return None
+        time = None if self._stamp is None else self._stamp.of(document)
+        array = np.array(value[low : high + 1])
+        if found + self._unused < self._size or quality is not None:
+            marks = np.zeros(self._size, np.int16) if quality is None else np.array(quality, np.int16)
+            self._mark_missing(marks, document)
+            cut = marks[low : high + 1]
+        else:
+            cut = None
+        if self._scaled:
+            there = ~np.isnan(array)
+            array[there] = (array * self._scale[low : high + 1] + self._offset[low : high + 1])[there]
+            if (beyond := np.isinf(array)).any():
+                cut = np.zeros(len(array), np.int16) if cut is None else cut
+                array[beyond], cut[beyond] = NULL, Quality.OUT_OF_RANGE
+        return Record(time, self._first + low, array, cut, texts)
+
+    def _raw(self, document: Any) -> list[tuple[int, str, Any]]:
+        found: list[tuple[int, str, Any]] = []
+        for prefix, members in self._groups:
+            node = _walk(document, prefix) if prefix else document
+            if type(node) is dict:
+                for key, index, kind in members:
+                    raw = node.get(key, _MISSING)
+                    if raw is not _MISSING:
+                        found.append((index, kind, raw))
+            elif type(node) is list:
+                for key, index, kind in members:
+                    if type(key) is int and key < len(node):
+                        found.append((index, kind, node[key]))
+        for index, kind, path in self._others:
+            several = path.all(document)
+            if several:
+                found.append((index, kind, several[0]))
+        return found
+
+    def _mark_missing(self, marks: NDArray[np.int16], document: Any) -> None:
+        there = {index for index, _, _ in self._raw(document)}
+        for one in self._targets:
+            index = one.position - self._first
+            if index not in there:
+                marks[index] = Quality.NOT_ANSWERED
+
+
+def _walk(node: Any, keys: tuple[str | int, ...]) -> Any:
+    for key in keys:
+        if type(node) is dict:
+            node = node.get(key, _MISSING)
+        elif type(node) is list and type(key) is int and key < len(node):
+            node = node[key]
+        else:
+            return _MISSING
+        if node is _MISSING:
+            return _MISSING
+    return node

@@ -1,0 +1,257 @@
+"""One device as the room sees it: what its messages say, and what can be said of its session."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gateway.adapter import Diagnostics, Sink, Value
+from gateway.adapters.mqtt.broker import Message
+from gateway.adapters.mqtt.config import Status, Understood
+from gateway.adapters.mqtt.identification import origin_of
+from gateway.adapters.mqtt.mapping import Mapping, Record, compile_path
+from gateway.adapters.mqtt.order import Order
+from gateway.adapters.mqtt.topics import matches
+from muster.clock import SECOND_US, Clock
+from muster.device import Device
+from muster.errors import Rejected
+from muster.events import Event, TextReading
+from muster.quality import Quality
+from muster.scans import NULL_BITS, How
+
+_ANSWER_EVERY_US = SECOND_US
+_ERROR_EVERY_US = 5 * SECOND_US
+_DOCUMENTS_KEPT = 64
+
+
+class Station:
+    """A device that speaks unasked."""
+
+    def __init__(self, device: Device, understood: Understood, sink: Sink, clock: Clock) -> None:
+        self.device = device
+        self.understood = understood
+        self.documents: dict[str, tuple[Any, int]] = {}
+        """The newest payload of each topic, decoded, and when it came."""
+        self.watchers: list[Callable[[list[Value]], None]] = []
+        """Told of the values of each live message."""
+        self.listeners: list[Callable[[Message], None]] = []
+        """Told of every message that is no value: answers to commands."""
+        self._sink = sink
+        self._clock = clock
+        self._number = device.number
+        self._order = Order(device.interval_s)
+        self._pace_us = round(device.interval_s * SECOND_US / 2)
+        self._draining = False
+        self._last_us = 0
+        self._session = "not observable"
+        self._report = Diagnostics(session=self._session)
+        self._error: tuple[str, str] = ("", "")
+        self._error_us = 0
+        self._answer_us = 0
+        status = understood.connection.status
+        self._status = status
+        self._status_path = (
+            None if status is None or status.path is None else compile_path(status.path, "status")
+        )
+        self._mappings = list(understood.mappings.items())
+
+    # Messages.
+
+    def message(self, message: Message) -> None:
+        """Take a message under one of the device's filters."""
+        topic = message.topic
+        connection = self.understood.connection
+        if self._status is not None and matches(self._status.topic, topic):
+            self._say_status(self._status, message)
+        elif connection.heartbeat is not None and matches(connection.heartbeat, topic):
+            self._say_answer(message)
+        else:
+            used = False
+            for name, mapping in self._mappings:
+                if name == topic or matches(name, topic):
+                    used = True
+                    self._values(message, mapping)
+            if not used:
+                for listener in tuple(self.listeners):
+                    listener(message)
+
+    def _values(self, message: Message, mapping: Mapping) -> None:
+        self._report.polls += 1
+        if mapping.stamped and not message.retain and self._order.repeated(message.topic, message.payload):
+            return  # its publisher sent it again, not knowing that the broker had it
+        try:
+            read = mapping.read(message.payload)
+        except Rejected as error:
+            self._say_error("mqtt.payload-unusable", message, str(error))
+            return
+        if len(self.documents) < _DOCUMENTS_KEPT or message.topic in self.documents:
+            self.documents[message.topic] = (read.document, message.received)
+        if read.problems:
+            self._say_error("mqtt.payload-unusable", message, read.problems[0])
+        elif not read.records:
+            self._say_answer(message)
+            self._say_error("mqtt.no-tag-in-payload", message, "")
+        for record in read.records:
+            self._put(message, record)
+        facts = mapping.identity(read.document)
+        if facts and not message.retain and facts != self._report.identity:
+            self._report.identity = facts
+            event = Event(
+                "identity", self._number, message.received, detail=dict(facts), origin=origin_of(facts)
+            )
+            self._sink.event(event)
+
+    def _put(self, message: Message, record: Record) -> None:
+        received = message.received
+        time = received if record.time is None else record.time
+        how = self._how(message, record.time)
+        self._last_us = received
+        self._sink.scan(self._number, time, received, record.first, record.value, record.quality, how)
+        for position, text in record.texts:
+            self._sink.text(TextReading(self._number, position, time, received, text))
+        if how is How.HISTORY:
+            return
+        self._report.answers += 1
+        self._report.last_good = received
+        if self._error[0]:
+            self._error = ("", "")
+        if self.watchers:
+            values = list(_values_of(record, time, received))
+            for told in tuple(self.watchers):
+                told(values)
+
+    def _how(self, message: Message, time: int | None) -> How:
+        """Tell a live message from one that was kept somewhere."""
+        if message.retain:
+            return How.HISTORY
+        received = message.received
+        if time is not None:
+            if self._order.measured(time, received):
+                detail = {"offset_us": self._order.offset_us, "accuracy_us": self._order.accuracy_us}
+                self._sink.event(Event("clock", self._number, received, detail=detail))
+            return How.HISTORY if self._order.replayed(message.topic, time) else How.UNSOLICITED
+        if message.duplicate:
+            return How.HISTORY
+        if self._draining:  # the broker hands out what it kept, without a word, as fast as it can
+            if self._last_us and received - self._last_us >= self._pace_us:
+                self._draining = False
+            else:
+                return How.HISTORY
+        return How.UNSOLICITED
+
+    # What the room tells.
+
+    def broker_up(self, away_since: int | None, resumed: bool, now_us: int) -> None:
+        """Say what was missed while the broker was away, and what can be seen of the device's session."""
+        lost = not resumed or self.understood.connection.qos == 0
+        if away_since is not None and lost:
+            self._sink.event(Event("gap", self._number, away_since, now_us, "mqtt.broker-away"))
+        self._draining, self._last_us = resumed and not lost, 0
+        if self._status is None:
+            self._session = "not observable"
+            self._sink.event(
+                Event("session_down", self._number, now_us, reason="mqtt.session-not-observable")
+            )
+
+    def broker_down(self, reason: str, detail: dict[str, Any], now_us: int) -> None:
+        """Say that nothing can come from the device now."""
+        self._session = "down"
+        self._count(reason)
+        self._sink.event(Event("session_down", self._number, now_us, reason=reason, detail=dict(detail)))
+
+    def refused(self, name: str, code: int, now_us: int) -> None:
+        """Say that the broker does not let us hear the device."""
+        self._count("mqtt.subscription-refused")
+        detail = {"topic": name, "code": code}
+        self._sink.event(
+            Event("error", self._number, now_us, reason="mqtt.subscription-refused", detail=detail)
+        )
+
+    def report(self) -> Diagnostics:
+        """Return the counters: `polls` are messages, `answers` those with live values."""
+        self._report.session = self._session
+        return self._report
+
+    def _say_status(self, status: Status, message: Message) -> None:
+        if len(message.payload) > self.understood.connection.payload.max_bytes:
+            self._say_error("mqtt.payload-unusable", message, f"{len(message.payload)} bytes")
+            return
+        word = message.payload.decode("utf-8", "replace").strip()
+        if self._status_path is not None:
+            try:
+                read = _ANY.read(message.payload)
+            except Rejected as error:
+                self._say_error("mqtt.payload-unusable", message, str(error))
+                return
+            found = self._status_path.one(read.document)
+            word = str(found).lower() if isinstance(found, bool) else str(found)
+        if word == status.online:
+            self._session = "up"
+            self._sink.event(Event("session_up", self._number, message.received))
+        elif word == status.offline:
+            self._session = "down"
+            self._sink.event(
+                Event("session_down", self._number, message.received, reason="mqtt.status-offline")
+            )
+        else:
+            self._say_error("mqtt.status-unknown", message, word[:100])
+
+    def _say_answer(self, message: Message) -> None:
+        """Say that the device is alive, at most once a second; a retained message shows nothing."""
+        if not message.retain and message.received - self._answer_us >= _ANSWER_EVERY_US:
+            self._answer_us = message.received
+            self._sink.event(Event("answer", self._number, message.received))
+
+    def _say_error(self, reason: str, message: Message, problem: str) -> None:
+        self._count(reason)
+        about = (reason, message.topic)
+        if about != self._error or message.received - self._error_us >= _ERROR_EVERY_US:
+            self._error, self._error_us = about, message.received
+            detail = {"topic": message.topic[:200], "problem": problem[:200]}
+            self._sink.event(Event("error", self._number, message.received, reason=reason, detail=detail))
+
+    def _count(self, reason: str) -> None:
+        self._report.errors[reason] = self._report.errors.get(reason, 0) + 1
+        self._report.last_error = reason
+
+
+_ANY = Mapping([])
+"""Decodes without tags."""
+
+
+def _values_of(record: Record, time: int, received: int) -> list[Value]:
+    texts = dict(record.texts)
+    bits = record.value.view(np.uint64)
+    values = []
+    for index in range(len(record.value)):
+        position = record.first + index
+        quality = int(record.quality[index]) if record.quality is not None else 0
+        value: float | str | None = texts.get(position)
+        if value is None and bits[index] != NULL_BITS:
+            value = float(record.value[index])
+        if value is not None or quality not in (Quality.GOOD, Quality.NOT_ANSWERED):
+            values.append(Value(position, value, quality, time, received))
+    return values
+
+
+async def next_values(station: Station, positions: list[int], within_s: float) -> list[Value]:
+    """Wait for live values of tags; return those that came within the time."""
+    wanted = set(positions)
+    found: dict[int, Value] = {}
+    complete = asyncio.Event()
+
+    def told(values: list[Value]) -> None:
+        found.update({one.position: one for one in values if one.position in wanted})
+        if len(found) == len(wanted):
+            complete.set()
+
+    station.watchers.append(told)
+    try:
+        async with asyncio.timeout(within_s):
+            await complete.wait()
+    except TimeoutError:
+        pass
+    finally:
+        station.watchers.remove(told)
+    return [found[position] for position in positions if position in found]
