@@ -4,11 +4,13 @@ import json
 from dataclasses import dataclass
 
 from deploy.layout import Layout
+from deploy.nats import MQTT_USERS
 from deploy.site import Simulators
 from services import ledger
 from simulators.fleet.book import demo_book
 from simulators.fleet.plan import endpoint_count
 from simulators.modbus.ports import free_ports, is_free
+from simulators.mqtt.publisher import Broker
 from simulators.settings import Settings
 
 HOST = "127.0.0.1"
@@ -23,8 +25,11 @@ class Fleet:
     book: ledger.Book
 
 
-def plan(simulators: Simulators, layout: Layout, gateway: str) -> Fleet:
-    """Return the fleet; ports of an earlier start are used again while they are free."""
+def plan(simulators: Simulators, layout: Layout, gateway: str, mqtt_port: int | None) -> Fleet:
+    """Return the fleet; ports of an earlier start are used again while they are free.
+
+    mqtt_port: of the embedded broker; without one, every simulated device speaks Modbus.
+    """
     wanted = endpoint_count(simulators.devices) + 1
     kept = layout.root / "simulator-ports.json"
     ports: list[int] = json.loads(kept.read_text("utf-8")) if kept.exists() else []
@@ -33,6 +38,13 @@ def plan(simulators: Simulators, layout: Layout, gateway: str) -> Fleet:
         layout.write(kept, json.dumps(ports))
     control, *endpoints = ports[:wanted]
     layout.secret("simulators")
+    broker, heard = None, None
+    if mqtt_port is not None:
+        for user in MQTT_USERS:
+            layout.secret(f"nats-{user}")
+        equipment, listener = (layout.secret_file(f"nats-{user}") for user in MQTT_USERS)
+        broker = Broker(host=HOST, port=mqtt_port, username="equipment", password_file=equipment)
+        heard = {"host": HOST, "port": mqtt_port, "username": "listener", "password_file": str(listener)}
     settings = Settings(
         devices=simulators.devices,
         seed=simulators.seed,
@@ -40,7 +52,8 @@ def plan(simulators: Simulators, layout: Layout, gateway: str) -> Fleet:
         ports=endpoints,
         control_port=control,
         token_file=layout.secret_file("simulators"),
+        broker=broker,
     )
-    document = demo_book(simulators.devices, simulators.seed, HOST, endpoints, gateway)
+    document = demo_book(simulators.devices, simulators.seed, HOST, endpoints, gateway, heard)
     text = json.dumps(document, ensure_ascii=False).encode()
     return Fleet(simulators.devices, settings, ledger.load(text, "yaml", name="demo.yaml"))

@@ -84,7 +84,8 @@ class Launcher:
         dsns = await bring_up_database(site, layout, self._supervisor, ports.pop())
         fleet = None
         if site.simulators is not None:
-            fleet = equipment.plan(site.simulators, layout, site.gateways[0].code)
+            broker = layout.kept_port("mqtt", site.mqtt.port) if site.bus is None else None
+            fleet = equipment.plan(site.simulators, layout, site.gateways[0].code, broker)
         with step("launch.book"):
             numbers = await self._register(dsns, fleet)
         road = await bring_up_bus(site, layout, self._supervisor, ports.pop(), list(numbers.values()))

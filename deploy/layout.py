@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from deploy.progress import both
 from muster.errors import ConfigError
+from simulators.modbus.ports import free_ports, is_free
 
 LEAST_FREE_BYTES = 2**30
 
@@ -75,6 +76,17 @@ class Layout:
     def secret_file(self, name: str) -> Path:
         """The file of a secret."""
         return self.root / "secrets" / name
+
+    def kept_port(self, name: str, wanted: int | None = None) -> int:
+        """Return the port of this name: the wanted one, else that of an earlier start while it is free."""
+        file = self.root / f"{name}-port"
+        kept = int(file.read_text("utf-8")) if file.exists() else None
+        port = wanted or kept
+        if port is None or (wanted is None and not is_free("127.0.0.1", port)):
+            (port,) = free_ports(1)
+        if port != kept:
+            self.write(file, str(port))
+        return port
 
     def make(self) -> None:
         """Make the folders.

@@ -18,16 +18,27 @@ from deploy.child import Command
 from muster.errors import ConfigError, Unavailable
 
 _KV = f"$KV.{subjects.CONFIG_BUCKET}"
+MQTT_USERS = ("equipment", "listener")
+"""Those who publish to the embedded broker, and the gateways that hear them."""
+_MQTT_BYTES = 512 * 2**20
+_BESIDE_BYTES = 64 * 2**20
+_MOST_UNACKNOWLEDGED = 100
+"""Messages that may be under way to one subscription: a gateway acknowledges them when its outbox holds them. Over all
+subscriptions of a session the server takes at most 65,535, so a gateway may hear 655 topics here."""
 _KV_STREAM = f"KV_{subjects.CONFIG_BUCKET}"
 
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """An embedded server: its folder below the data directory, its port, its limit on disk."""
+    """An embedded server: its folder below the data directory, its port, its limit on disk.
+
+    mqtt_port: where equipment finds it as an MQTT 3.1.1 broker; None: it is none.
+    """
 
     folder: Path
     port: int
     limit_bytes: int
+    mqtt_port: int | None = None
 
     @property
     def url(self) -> str:
@@ -86,9 +97,15 @@ def program() -> Path:
 
 
 def configuration(server: Embedded, passwords: Mapping[str, str]) -> str:
-    """Return the server's configuration file, with its users' secrets."""
+    """Return the server's configuration file, with its users' secrets.
+
+    The bus and the broker are two accounts, which share no subject and no store: whatever equipment publishes, and
+    however much of it waits, the bus goes on.
+    """
     users = []
     for user, password in passwords.items():
+        if user in MQTT_USERS:
+            continue
         publish, subscribe = (", ".join(f'"{subject}"' for subject in may) for may in permissions(user))
         users.append(
             f'    {{user: "{user}", password: "{password}", permissions: '
@@ -103,27 +120,55 @@ def configuration(server: Embedded, passwords: Mapping[str, str]) -> str:
             'write_deadline: "10s"',
             "jetstream {",
             f'    store_dir: "{server.folder / "store"}"',
-            f"    max_file_store: {server.limit_bytes + 64 * 2**20}",
+            f"    max_file_store: {server.limit_bytes + _BESIDE_BYTES + _MQTT_BYTES}",
             "    max_memory_store: 0",
             "    sync_interval: always",
             "}",
-            "authorization {",
-            "  users: [",
+            "accounts {",
+            "  BUS {",
+            f"    jetstream: {{max_file: {server.limit_bytes + _BESIDE_BYTES}}}",
+            "    users: [",
             ",\n".join(users),
-            "  ]",
+            "    ]",
+            "  }",
+            *_broker(server, passwords),
             "}",
             "",
         ]
     )
 
 
+def _broker(server: Embedded, passwords: Mapping[str, str]) -> list[str]:
+    if server.mqtt_port is None:
+        return []
+    users = [f'{{user: "{user}", password: "{passwords[user]}"}}' for user in MQTT_USERS if user in passwords]
+    return [
+        "  EQUIPMENT {",
+        f"    jetstream: {{max_file: {_MQTT_BYTES}}}",
+        f"    users: [{', '.join(users)}]",
+        "  }",
+        "}",
+        "mqtt {",
+        f"  listen: 127.0.0.1:{server.mqtt_port}",
+        f"  max_ack_pending: {_MOST_UNACKNOWLEDGED}",
+        '  ack_wait: "60s"',
+    ]
+
+
 def prepare(server: Embedded, passwords: Mapping[str, str]) -> Command:
     """Write the configuration and return the command that serves it."""
     server.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _move_to_account(server.folder / "store" / "jetstream")
     path = server.folder / "nats.conf"
     path.touch(mode=0o600)
     path.write_text(configuration(server, passwords), "utf-8")
     return Command("nats", [str(program()), "-c", str(path)], log=server.folder / "nats.log")
+
+
+def _move_to_account(streams: Path) -> None:
+    """Give the streams of a data directory from before there were accounts to the bus's account."""
+    if (streams / "$G").is_dir() and not (streams / "BUS").exists():
+        (streams / "$G").rename(streams / "BUS")
 
 
 async def ready(server: Embedded, timeout_s: float = 60.0) -> None:

@@ -115,8 +115,17 @@ async def bring_up_bus(
         ConfigError: the credentials are refused, or there is no server program.
     """
     if site.bus is None:
-        server = nats.Embedded(layout.nats, port, site.ingest.stream_limit_bytes)
-        users = ["launcher", "api", "ingest", "keeper", *(f"gateway-{number}" for number in gateways)]
+        server = nats.Embedded(
+            layout.nats, port, site.ingest.stream_limit_bytes, layout.kept_port("mqtt", site.mqtt.port)
+        )
+        users = [
+            *nats.MQTT_USERS,
+            "launcher",
+            "api",
+            "ingest",
+            "keeper",
+            *(f"gateway-{number}" for number in gateways),
+        ]
         passwords = {user: layout.secret(f"nats-{user}") for user in users}
         road = Road(server, None, layout)
         with step("launch.nats"):

@@ -41,6 +41,13 @@ class Ingest(BaseModel):
     stream_limit_bytes: int = Field(default=2 * 2**30, ge=16 * 2**20)
 
 
+class Mqtt(BaseModel):
+    """The embedded bus as an MQTT 3.1.1 broker on 127.0.0.1; port None: a free one, kept from start to start."""
+
+    model_config = _STRICT
+    port: int | None = Field(default=None, ge=1, le=65535)
+
+
 class Storage(BaseModel):
     """The disk budget of the database, and the width of a partition of raw scans in minutes."""
 
@@ -75,6 +82,7 @@ class Site(BaseModel):
     api: Api = Api()
     ingest: Ingest = Ingest()
     storage: Storage = Storage()
+    mqtt: Mqtt = Mqtt()
     gateways: list[Gateway] = Field(default=[Gateway(code="gateway-1", name="网关 1")], min_length=1)
     simulators: Simulators | None = None
 

@@ -19,7 +19,28 @@ class FaultKind(StrEnum):
     WRONG_TRANSACTION = "wrong-transaction"  # the reply belongs to no request
     SHORT_REPLY = "short-reply"  # the reply announces more bytes than it has
     EXCEPTION = "exception"  # every request is refused with "server device failure"
-    REFUSE = "refuse"  # nobody listens on the endpoint's port
+    REFUSE = "refuse"  # nobody listens on the endpoint's port; a publisher stays away
+    HEARTBEAT = "heartbeat"  # the machine says that it is alive, and no values
+    RETAINED = "retained"  # values come as retained messages
+    OVERSIZE = "oversize"  # messages are larger than anybody takes
+    DUPLICATE_CLIENT = "duplicate-client"  # a second client uses the same client id
+    CLOCK_AHEAD = "clock-ahead"  # the source's clock is an hour ahead
+    CLOCK_BEHIND = "clock-behind"  # the source's clock is an hour behind
+
+
+PUBLISHED_ONLY = frozenset(
+    {
+        FaultKind.HEARTBEAT,
+        FaultKind.RETAINED,
+        FaultKind.OVERSIZE,
+        FaultKind.DUPLICATE_CLIENT,
+        FaultKind.CLOCK_AHEAD,
+        FaultKind.CLOCK_BEHIND,
+    }
+)
+"""Faults of equipment that speaks unasked."""
+POLLED_ONLY = frozenset({FaultKind.WRONG_FUNCTION, FaultKind.WRONG_UNIT, FaultKind.WRONG_TRANSACTION})
+"""Faults of replies."""
 
 
 @dataclass(frozen=True, slots=True)

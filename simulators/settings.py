@@ -4,12 +4,15 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from simulators.mqtt.publisher import Broker
+
 
 class Settings(BaseModel):
     """A fleet to simulate.
 
     ports: one for each endpoint of the fleet, in order. control_port, token_file: where faults are asked for, and
-    the secret that a caller shows; step_s: how often the machines move on, in seconds.
+    the secret that a caller shows; broker: where areas that speak MQTT publish, without one they speak Modbus;
+    step_s: how often the machines move on, in seconds.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -20,5 +23,6 @@ class Settings(BaseModel):
     ports: list[int]
     control_port: int = Field(ge=1, le=65535)
     token_file: Path
+    broker: Broker | None = None
     step_s: float = Field(default=1.0, ge=0.05, le=60)
     monitor_port: int | None = Field(default=None, ge=1, le=65535)

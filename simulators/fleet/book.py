@@ -1,22 +1,33 @@
 """The fleet as a device book: what the ledger imports so that a gateway finds every simulated machine."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simulators.fleet.plan import WINDOW_LENGTH, Station, lay_out
 from simulators.machines.kinds import KINDS
 from simulators.machines.points import Kind, Point
 from simulators.modbus.identity import BLOCK_REGISTER
+from simulators.mqtt.publisher import status_topic, topic
 
 INTERVAL_S = 1.0
 
 
-def demo_book(devices: int, seed: int, host: str, ports: Sequence[int], gateway: str) -> dict[str, Any]:
-    """Return the book of a fleet whose endpoints listen on `ports`, read by the gateway of this code."""
+def demo_book(
+    devices: int,
+    seed: int,
+    host: str,
+    ports: Sequence[int],
+    gateway: str,
+    broker: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the book of a fleet whose endpoints listen on `ports`, read by the gateway of this code.
+
+    broker: how the gateway reaches the broker on which some areas publish; without one, all speak Modbus.
+    """
     stations = lay_out(devices, seed)
     enterprises = {station.enterprise.code: station.enterprise for station in stations}
     sites = {(s.enterprise.code, s.site): s.site_name for s in stations}
-    kinds = sorted({station.kind.code for station in stations})
+    kinds = sorted({(one.kind.code, one.area.protocol if broker else "modbus") for one in stations})
     return {
         "enterprises": [
             {"code": one.code, "name": one.name, "industry": one.industry} for one in enterprises.values()
@@ -25,48 +36,68 @@ def demo_book(devices: int, seed: int, host: str, ports: Sequence[int], gateway:
             {"enterprise": enterprise, "code": code, "name": name}
             for (enterprise, code), name in sites.items()
         ],
-        "models": [_model(KINDS[code]) for code in kinds],
-        "devices": [_device(station, host, ports, gateway) for station in stations],
+        "models": [_model(KINDS[code], protocol) for code, protocol in kinds],
+        "devices": [
+            _device(station, gateway, "mqtt", _mqtt(station, broker))
+            if broker is not None and station.area.protocol == "mqtt"
+            else _device(station, gateway, "modbus", _modbus(station, host, ports))
+            for station in stations
+        ],
     }
 
 
-def _model(kind: Kind) -> dict[str, Any]:
+def _model(kind: Kind, protocol: str) -> dict[str, Any]:
     return {
-        "code": kind.code,
+        "code": _model_code(kind, protocol),
         "name": kind.name,
-        "protocol": "modbus",
+        "protocol": protocol,
         "device_class": kind.device_class,
         "kind": kind.english,
-        "report_mode": "polled",
+        "report_mode": "polled" if protocol == "modbus" else "periodic",
         "interval_s": INTERVAL_S,
-        "tags": [_tag(point, kind) for point in kind.points],
+        "tags": [_tag(point, kind, protocol) for point in kind.points],
     }
 
 
-def _tag(point: Point, kind: Kind) -> dict[str, Any]:
-    address: dict[str, Any] = {"table": point.table, "register": point.register}
-    if point.bit is not None:
-        address["bit"] = point.bit
-    if point.width > 1:
-        address["word_order"] = kind.word_order
+def _model_code(kind: Kind, protocol: str) -> str:
+    return kind.code if protocol == "modbus" else f"{kind.code}-{protocol}"
+
+
+def _tag(point: Point, kind: Kind, protocol: str) -> dict[str, Any]:
     tag: dict[str, Any] = {
         "name": point.name,
         "label": point.label,
-        "type": point.type,
-        "address": address,
         "unit": point.unit,
         "writable": point.writable,
+        **(_register(point, kind) if protocol == "modbus" else _member(point)),
     }
-    for name, value, usual in (("scale", point.scale, 1.0), ("offset", point.offset, 0.0)):
-        if value != usual:
-            tag[name] = value
     for name, limit in (("low", point.low), ("high", point.high)):
         if limit is not None:
             tag[name] = limit
     return tag
 
 
-def _device(station: Station, host: str, ports: Sequence[int], gateway: str) -> dict[str, Any]:
+def _register(point: Point, kind: Kind) -> dict[str, Any]:
+    """Return what a tag says of its registers."""
+    address: dict[str, Any] = {"table": point.table, "register": point.register}
+    if point.bit is not None:
+        address["bit"] = point.bit
+    if point.width > 1:
+        address["word_order"] = kind.word_order
+    tag: dict[str, Any] = {"type": point.type, "address": address}
+    for name, value, usual in (("scale", point.scale, 1.0), ("offset", point.offset, 0.0)):
+        if value != usual:
+            tag[name] = value
+    return tag
+
+
+def _member(point: Point) -> dict[str, Any]:
+    """Return what a tag says of its place in a message, which holds engineering values."""
+    binary = point.bit is not None or point.table in ("coil", "discrete")
+    return {"type": "bool" if binary else "float64", "address": {"path": f"$.values.{point.name}"}}
+
+
+def _modbus(station: Station, host: str, ports: Sequence[int]) -> dict[str, Any]:
     connection: dict[str, Any] = {
         "transport": "tcp",
         "host": host,
@@ -78,11 +109,34 @@ def _device(station: Station, host: str, ports: Sequence[int], gateway: str) -> 
     else:
         connection["window"] = {"start": station.window, "length": WINDOW_LENGTH}
         connection["identity"] = {"kind": "sunspec", "register": station.window + BLOCK_REGISTER}
+    return connection
+
+
+def _mqtt(station: Station, broker: Mapping[str, Any]) -> dict[str, Any]:
+    place = f"{station.enterprise.code}/{station.site}"
+    return {
+        "broker": dict(broker),
+        "topic": topic(place, station.code, "data"),
+        "qos": 1,
+        "payload": {"timestamp": {"path": "$.ts", "unit": "ms"}},
+        "status": {"topic": status_topic(place)},
+        "heartbeat": topic(place, station.code, "alive"),
+        "identity": {fact: f"$.device.{fact}" for fact in ("vendor", "model", "serial_number")},
+        "command": {
+            "topic": topic(place, station.code, "set"),
+            "payload": '{"id": {id}, "tag": "{tag}", "value": {value}}',
+            "response_topic": topic(place, station.code, "done"),
+            "response_path": "$.id",
+        },
+    }
+
+
+def _device(station: Station, gateway: str, protocol: str, connection: dict[str, Any]) -> dict[str, Any]:
     device: dict[str, Any] = {
         "enterprise": station.enterprise.code,
         "site": station.site,
         "gateway": gateway,
-        "model": station.kind.code,
+        "model": _model_code(station.kind, protocol),
         "code": station.code,
         "name": station.name,
         "industry": station.enterprise.industry,

@@ -1,6 +1,7 @@
-"""The demo's enterprises and their areas: all invented; one area is one PLC with up to nine machines."""
+"""The demo's enterprises and their areas, all invented; an area is a PLC or an edge computer with up to 9 machines."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 _ARC, _HEAT, _REACT, _SPIN, _MILL = (
     "sim-arc-furnace",
@@ -27,6 +28,7 @@ class Area:
     code: str
     name: str
     kinds: tuple[str, ...]
+    protocol: Literal["modbus", "mqtt"] = "modbus"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Enterprise:
 
 
 _UTILITIES = Area("utilities", "公用工程站", (_AIR, _PUMP, _AIR, _PUMP, _PUMP, _AIR, _PUMP, _PUMP, _AIR))
-_POWER = Area("power-room", "配电室", (_METER,) * 9)
+_POWER = Area("power-room", "配电室", (_METER,) * 9, "mqtt")
 _LOGISTICS = Area("logistics", "仓储物流区", (_AGV, _PACK, _AGV, _ROBOT, _AGV, _PACK, _AGV, _ROBOT, _AGV))
 
 _METALLURGY = (

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import structlog
 
 from muster.errors import RequestError, Unavailable
-from simulators.faults import Fault, FaultKind
+from simulators.faults import POLLED_ONLY, PUBLISHED_ONLY, Fault, FaultKind
 from simulators.modbus.server import Endpoint, Place
+from simulators.mqtt.publisher import Publisher
 
+_OF_ALL = (FaultKind.REFUSE, FaultKind.DUPLICATE_CLIENT)
 _REOPEN_AFTER_S = 1.0
 _log = structlog.get_logger()
 
@@ -36,7 +38,10 @@ class FaultBoard:
     """The faults of some endpoints and of the devices behind them. freeze: stops or frees a device's values."""
 
     def __init__(
-        self, endpoints: Sequence[Endpoint], seats: Mapping[str, Seat], freeze: Callable[[str, bool], None]
+        self,
+        endpoints: Sequence[Endpoint | Publisher],
+        seats: Mapping[str, Seat],
+        freeze: Callable[[str, bool], None],
     ) -> None:
         self._endpoints = endpoints
         self._seats = seats
@@ -136,11 +141,16 @@ class FaultBoard:
         return mark is not None and mark.fault.kind is FaultKind.FREEZE
 
     def _marks_for(self, fault: Fault, device: str | None, endpoint: int | None) -> list[_Mark]:
+        named = endpoint if device is None else self._seat(device).endpoint
+        if named is not None and not _knows(self._endpoint(named), fault.kind):
+            raise RequestError(f"{fault.kind} is no fault of such equipment", code="simulator-bad-order")
         if device is not None:
             number = self._seat(device).endpoint
-            of = None if fault.kind is FaultKind.REFUSE else device
+            of = None if fault.kind in _OF_ALL else device
             return [_Mark(number, of, fault, device)]
         chosen = self._endpoints if endpoint is None else [self._endpoint(endpoint)]
+        if endpoint is None:
+            chosen = [one for one in chosen if _knows(one, fault.kind)]
         return [_Mark(one.number, None, fault, "") for one in chosen]
 
     def _touched(self, marks: Sequence[_Mark]) -> list[str]:
@@ -158,10 +168,15 @@ class FaultBoard:
             raise RequestError(f"no simulated device {code}", status=404, code="simulator-unknown-device")
         return self._seats[code]
 
-    def _endpoint(self, number_or_port: int) -> Endpoint:
+    def _endpoint(self, number_or_port: int) -> Endpoint | Publisher:
         for endpoint in self._endpoints:
             if number_or_port in (endpoint.number, endpoint.port):
                 return endpoint
         raise RequestError(
             f"no simulated endpoint {number_or_port}", status=404, code="simulator-unknown-endpoint"
         )
+
+
+def _knows(endpoint: Endpoint | Publisher, kind: FaultKind) -> bool:
+    """Tell whether equipment of this kind can have this fault."""
+    return kind not in (POLLED_ONLY if isinstance(endpoint, Publisher) else PUBLISHED_ONLY)

@@ -15,6 +15,8 @@ from simulators.machines.physics import Moment, Values
 from simulators.modbus.identity import BLOCK_LENGTH, BLOCK_REGISTER, Identity
 from simulators.modbus.server import Endpoint, Place
 from simulators.modbus.units import Image, ImageUnit, Unit
+from simulators.mqtt.machine import Machine
+from simulators.mqtt.publisher import Broker, Publisher
 
 _WARM_UP_STEP_S = 60.0
 _LOCAL_OFFSET_H = 8.0  # the machines' local time is UTC+8
@@ -24,14 +26,22 @@ class Fleet:
     """Stations behind endpoints. ports: one for each endpoint, in order."""
 
     def __init__(
-        self, stations: Sequence[Station], host: str, ports: Sequence[int], seed: int, clock: Clock
+        self,
+        stations: Sequence[Station],
+        host: str,
+        ports: Sequence[int],
+        seed: int,
+        clock: Clock,
+        broker: Broker | None = None,
     ) -> None:
+        """broker: where areas publish that do not speak Modbus; without one, all speak Modbus."""
         self.stations = {station.code: station for station in stations}
         self._clock = clock
         self._image = Image(WINDOW_LENGTH * max(1, len(stations)))
         self._base: dict[str, int] = {}
         self._seats: dict[str, Seat] = {}
-        self.endpoints = self._build_endpoints(host, ports, seed)
+        self.publishers: list[Publisher] = []
+        self.endpoints = self._build_endpoints(host, ports, seed, broker)
         self._row: dict[str, int] = {}
         self._tenant: dict[str, NDArray[np.int64]] = {}
         self._groups = self._build_groups(seed)
@@ -78,6 +88,9 @@ class Fleet:
             yield
         if self._meters is not None:
             self._meters.step(Moment(dt_s, hour, self._feeder_kw()))
+        for publisher in self.publishers:
+            yield
+            publisher.publish()
         self._stepped_at = self._clock.monotonic()
 
     def standing_s(self) -> float:
@@ -105,7 +118,9 @@ class Fleet:
         carried: Values = share[meters]
         return carried
 
-    def _build_endpoints(self, host: str, ports: Sequence[int], seed: int) -> list[Endpoint]:
+    def _build_endpoints(
+        self, host: str, ports: Sequence[int], seed: int, broker: Broker | None
+    ) -> list[Endpoint | Publisher]:
         members: dict[tuple[int, int], list[Station]] = {}
         for station in self.stations.values():
             members.setdefault((station.endpoint, station.unit), []).append(station)
@@ -123,9 +138,22 @@ class Fleet:
             identity = _identity_of(here[0]) if alone else _identity_of_plc(number, seed)
             units[number][unit] = ImageUnit(self._image, base, span, identity.objects())
             base += span
-        return [
-            Endpoint(number, host, port, units[number], seed + number) for number, port in enumerate(ports)
-        ]
+        endpoints: list[Endpoint | Publisher] = []
+        for number, port in enumerate(ports):
+            here = [station for station in self.stations.values() if station.endpoint == number]
+            if broker is None or not here or here[0].area.protocol == "modbus":
+                endpoints.append(Endpoint(number, host, port, units[number], seed + number))
+                continue
+            machines = {
+                self._seats[station.code].place: Machine(
+                    station.code, station.kind, _identity_of(station), self._image, self._base[station.code]
+                )
+                for station in here
+            }
+            site = f"{here[0].enterprise.code}/{here[0].site}"
+            self.publishers.append(Publisher(number, site, broker, machines, self._clock, seed + number))
+            endpoints.append(self.publishers[-1])
+        return endpoints
 
     def _build_groups(self, seed: int) -> dict[str, Group]:
         tenants: dict[str, int] = {}

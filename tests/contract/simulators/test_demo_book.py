@@ -1,6 +1,7 @@
 """The books that simulators write of themselves are taken by the device book without a word."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,18 @@ def test_the_fleets_book_has_nothing_wrong_with_it(devices: int) -> None:
     assert found.errors == []
     assert found.warnings == []
     assert found.counts["devices"].created == devices
+
+
+def test_the_fleets_book_has_nothing_wrong_with_it_where_some_areas_publish() -> None:
+    ports = list(range(15000, 15000 + endpoint_count(520)))
+    broker = {"host": "127.0.0.1", "port": 1883, "username": "listener", "password_file": "listener.secret"}
+    book = demo_book(520, 1, "127.0.0.1", ports, "demo-1", broker)
+    found = report(book)
+    assert found.errors == []
+    assert found.warnings == []
+    spoken = Counter(device["model"].endswith("-mqtt") for device in book["devices"])
+    assert spoken == {True: 88, False: 432}
+    assert {device["origin"] for device in book["devices"]} == {"simulated"}
 
 
 def test_every_device_of_the_fleet_is_called_simulated() -> None:

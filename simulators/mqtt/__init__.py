@@ -1,0 +1,1 @@
+"""Simulated machines that publish JSON over MQTT."""
