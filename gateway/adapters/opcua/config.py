@@ -1,0 +1,196 @@
+"""What an OPC UA device's `connection` and a tag's `address` may say, and what both mean together.
+
+Everything here is data: no socket and no library is touched.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from muster.device import Device, Tag
+from muster.errors import ConfigError
+
+M = TypeVar("M", bound=BaseModel)
+INTEGERS = frozenset({"int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "enum"})
+TEXTS = frozenset({"string"})
+TYPES = INTEGERS | TEXTS | {"bool", "float32", "float64", "datetime"}
+MOST_POSITIONS = 65_535
+_NODE = re.compile(r"(?:(?:ns=\d+|nsu=[^;]+);)?(?:i=\d+|g=[0-9a-fA-F-]{36}|s=.+)", re.DOTALL)
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _checked_node(text: str) -> str:
+    if not _NODE.fullmatch(text):
+        raise ValueError("is no node id such as ns=2;s=Pump.Speed or nsu=urn:x;i=5")
+    return text
+
+
+class Address(_Model):
+    """Where a tag's value stands.
+
+    index: of an array's element, counted from 0, or a path of fields and indexes such as `Status.Speed.0`.
+    """
+
+    node: str
+    index: Annotated[int, Field(ge=0)] | str | None = None
+
+    _node = field_validator("node")(_checked_node)
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The steps from the node's value to the tag's."""
+        return () if self.index is None else tuple(str(self.index).split("."))
+
+
+class Security(_Model):
+    """How messages are protected. Without encryption only where this says policy None and mode none."""
+
+    policy: Literal["None", "Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss"] = (
+        "Basic256Sha256"
+    )
+    mode: Literal["none", "sign", "sign_and_encrypt"] = "sign_and_encrypt"
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if (self.policy == "None") != (self.mode == "none"):
+            raise ValueError("policy None goes with mode none, and only with it")
+        return self
+
+
+class User(_Model):
+    """Who signs in; the password stands in a file on the gateway's machine."""
+
+    username: Annotated[str, Field(min_length=1)]
+    password_file: Annotated[str, Field(min_length=1)]
+
+
+class Connection(_Model):
+    """How a device is reached.
+
+    root: the node id of this device's object, where one server stands for several devices.
+    """
+
+    url: str
+    security: Security = Security()
+    user: User | None = None
+    root: str | None = None
+    timeout_ms: Annotated[int, Field(ge=100, le=60_000)] = 4000
+    connect_timeout_ms: Annotated[int, Field(ge=100, le=60_000)] = 10_000
+    backoff_max_s: Annotated[float, Field(ge=0.1, le=600)] = 30.0
+    sampling_interval_ms: Annotated[float, Field(ge=0, le=3_600_000)] | None = None
+    deadband: Annotated[float, Field(ge=0)] | None = None
+    queue_size: Annotated[int, Field(ge=1, le=10_000)] = 10
+
+    @field_validator("url")
+    @classmethod
+    def _reachable(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme != "opc.tcp" or not parts.hostname or parts.username is not None:
+            raise ValueError("is no opc.tcp://host:port/path without a user name in it")
+        if parts.port == 0:
+            raise ValueError("port 0 is none")
+        return url
+
+    @field_validator("root")
+    @classmethod
+    def _root_node(cls, root: str | None) -> str | None:
+        return root if root is None else _checked_node(root)
+
+    @property
+    def server(self) -> str:
+        """The server's URL in one spelling: host in lower case, port always said."""
+        parts = urlsplit(self.url)
+        host = parts.hostname or ""
+        host = f"[{host}]" if ":" in host else host
+        return f"opc.tcp://{host}:{parts.port or 4840}{parts.path.rstrip('/')}"
+
+    @property
+    def settings(self) -> "Connection":
+        """What must be equal for all devices that share a session."""
+        return self.model_copy(
+            update={
+                "url": self.server,
+                "root": None,
+                "deadband": None,
+                "sampling_interval_ms": None,
+                "queue_size": 10,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A tag understood."""
+
+    tag: Tag
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """A device's document, checked."""
+
+    connection: Connection
+    places: tuple[Place, ...]
+
+
+def endpoint(connection: BaseModel) -> str:
+    """Return a text equal for two devices iff they share one process address space."""
+    assert isinstance(connection, Connection)
+    return connection.server + ("" if connection.root is None else f"#{connection.root}")
+
+
+def check(device: Device) -> None:
+    """Check a device's document whole. Raises ConfigError naming the field."""
+    understand(device)
+
+
+def understand(device: Device) -> Understood:
+    """Return what a device's document means. Raises ConfigError naming the field."""
+    connection = model(Connection, device.connection, "connection")
+    if connection.security.policy != "None":
+        raise ConfigError(
+            "connection.security.policy: encrypted sessions are not built; say None where that is permitted"
+        )
+    if not math.isfinite(device.interval_s) or device.interval_s < 0.05:
+        raise ConfigError(f"interval_s: {device.interval_s} is below 0.05, the shortest")
+    if not device.tags:
+        raise ConfigError("tags: a device without tags cannot be watched")
+    places = tuple(_place(tag) for tag in sorted(device.tags, key=lambda tag: tag.position))
+    positions = [place.tag.position for place in places]
+    if positions[0] < 1 or positions[-1] > MOST_POSITIONS or len(set(positions)) != len(positions):
+        raise ConfigError(f"tags: positions count from 1 to at most {MOST_POSITIONS} and are each used once")
+    return Understood(connection, places)
+
+
+def model(kind: type[M], document: object, where: str) -> M:
+    """Return the document as `kind`. Raises ConfigError naming the field."""
+    try:
+        return kind.model_validate(document)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join([where, *(str(part) for part in first["loc"])])
+        raise ConfigError(f"{field}: {first['msg']}") from error
+
+
+def _place(tag: Tag) -> Place:
+    where = f"tags[{tag.name}]"
+    address = model(Address, tag.address, f"{where}.address")
+    if tag.type not in TYPES:
+        raise ConfigError(f"{where}.type: {tag.type} is none of {', '.join(sorted(TYPES))}")
+    if not math.isfinite(tag.scale) or tag.scale == 0 or not math.isfinite(tag.offset):
+        raise ConfigError(f"{where}.scale: scale and offset are finite, and scale is not 0")
+    if tag.type in ("bool", "string", "datetime", "enum") and (tag.scale != 1 or tag.offset != 0):
+        raise ConfigError(f"{where}.scale: a {tag.type} has no scale or offset")
+    if tag.low is not None and tag.high is not None and tag.low > tag.high:
+        raise ConfigError(f"{where}.low: is above high")
+    if tag.writable and address.index is not None:
+        raise ConfigError(f"{where}.writable: a part of a value cannot be written")
+    return Place(tag, address)

@@ -1,0 +1,263 @@
+"""One session with one server, shared by the devices that stand behind it: opened, kept, lost and opened anew."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+from asyncua import Client, ua
+
+from gateway.adapters.opcua.config import Connection, Place
+from gateway.adapters.opcua.decode import moment_us
+from gateway.adapters.opcua.identification import identify, origin_of
+from gateway.adapters.opcua.station import Station
+from muster.clock import Clock
+from muster.errors import ConfigError, RequestError, Unavailable
+from muster.scans import How
+
+_log = structlog.get_logger()
+
+_KEEP_ALIVE_S = 3.0
+_FIRST_REST_S = 0.5
+_LOST = (ua.UaError, OSError, TimeoutError, EOFError)
+_CURRENT_TIME = ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime)
+
+
+class Session:
+    """A session and its subscription. `run` is the only task that opens, keeps and closes it."""
+
+    def __init__(self, settings: Connection, clock: Clock, turn: asyncio.Lock) -> None:
+        """turn: held while one of this server's sessions is created, and half a second longer."""
+        self.stations: dict[int, Station] = {}
+        self._settings = settings
+        self._clock = clock
+        self._turn = turn
+        self._client: Client | None = None
+        self._namespaces: list[str] = []
+        self._handles: dict[int, tuple[Station, Place]] = {}
+        self._items: dict[int, tuple[Station, list[int]]] = {}
+        self._next_handle = 1
+        self._subscription = 0
+        self._wake = asyncio.Event()
+
+    def changed(self) -> None:
+        """Look at the stations again: some came or went."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Keep a session until cancelled."""
+        failures = 0
+        while True:
+            client = Client(self._settings.server, timeout=self._settings.timeout_ms / 1000)
+            try:
+                async with asyncio.timeout(self._settings.connect_timeout_ms / 1000):
+                    await self._open(client)
+                failures = 0
+                await self._serve(client)
+            except ConfigError as error:
+                self._say_down("opcua.configuration-wrong", str(error))
+            except _LOST as error:
+                self._say_down(reason_of(error), str(error) or type(error).__name__)
+            except Exception as error:  # a supervisor: one server's garbage must not end the others' sessions
+                _log.exception("opcua-session-failed")
+                self._say_down("opcua.garbage", f"{type(error).__name__}: {error}")
+            finally:
+                self._client = None
+                self._items.clear()
+                self._handles.clear()
+                await _close(client)
+            failures += 1
+            rest_s = min(_FIRST_REST_S * 2.0 ** min(failures - 1, 20), self._settings.backoff_max_s)
+            await asyncio.sleep(rest_s * random.uniform(0.5, 1.0))
+
+    async def read(self, places: Sequence[Place]) -> list[ua.DataValue]:
+        """Read now with maxAge 0. Raises Unavailable."""
+        client = self._connected()
+        wanted = [ua.ReadValueId(self.node(p.address.node), ua.AttributeIds.Value) for p in places]
+        asked = ua.ReadParameters(MaxAge=0, NodesToRead=wanted)
+        asked.TimestampsToReturn = ua.TimestampsToReturn.Both
+        try:
+            return list(await client.uaclient.read(asked))
+        except _LOST as error:
+            raise Unavailable(reason_of(error)) from error
+
+    async def write(self, place: Place, raw: bool | int | float | str) -> None:
+        """Write one node's value in the type that it has. Raises Unavailable or RequestError."""
+        client = self._connected()
+        node = client.get_node(self.node(place.address.node))
+        try:
+            kind = await node.read_data_type_as_variant_type()
+            await node.write_value(ua.DataValue(ua.Variant(raw, kind)))
+        except ua.UaStatusCodeError as error:
+            raise RequestError(f"the server refused: {error}", status=409, code="refused") from error
+        except _LOST as error:
+            raise Unavailable(reason_of(error)) from error
+
+    def node(self, text: str) -> ua.NodeId:
+        """Return a node id, its namespace's URI replaced by the index that it has in this session."""
+        if text.startswith("nsu="):
+            uri, _, rest = text[4:].partition(";")
+            if uri not in self._namespaces:
+                return ua.NodeId(Identifier="no such namespace", NamespaceIndex=65535)
+            text = f"ns={self._namespaces.index(uri)};{rest}"
+        return ua.NodeId.from_string(text)
+
+    def _connected(self) -> Client:
+        if self._client is None:
+            raise Unavailable("no session with the server now")
+        return self._client
+
+    async def _open(self, client: Client) -> None:
+        user = self._settings.user
+        if user is not None:
+            client.set_user(user.username)
+            try:
+                client.set_password(_secret(user.password_file))
+            except OSError as error:
+                raise ConfigError(f"connection.user.password_file: {error.strerror}") from error
+        async with self._turn:
+            await client.connect()
+            await asyncio.sleep(0.5)  # at most two sessions are created per server and second
+        self._namespaces = await client.get_namespace_array()
+        intervals = [station.device.interval_s for station in self.stations.values()]
+        asked = ua.CreateSubscriptionParameters()
+        asked.RequestedPublishingInterval = max(100.0, 1000 * min(intervals, default=1.0) / 2)
+        asked.RequestedLifetimeCount = 3000
+        asked.RequestedMaxKeepAliveCount = 10
+        asked.PublishingEnabled = True
+        made = await client.uaclient.create_subscription(asked, self._published)
+        self._subscription = made.SubscriptionId
+        self._client = client
+
+    async def _serve(self, client: Client) -> None:
+        loop = asyncio.get_running_loop()
+        checked = -_KEEP_ALIVE_S
+        while True:
+            self._wake.clear()
+            await self._settle(client)
+            now = loop.time()
+            if now - checked >= _KEEP_ALIVE_S:
+                await self._measure(client)
+                checked = now
+            due = checked + _KEEP_ALIVE_S
+            for station in list(self.stations.values()):
+                if station.read_every_s is None or station.device.number not in self._items:
+                    continue
+                if now >= station.next_read:
+                    station.next_read = now + station.read_every_s
+                    await self._read_due(station)
+                due = min(due, station.next_read)
+            try:
+                async with asyncio.timeout(max(0.0, due - loop.time())):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def _read_due(self, station: Station) -> None:
+        places = station.understood.places
+        try:
+            answers = await self.read(places)
+        except Unavailable as error:
+            raise TimeoutError(str(error)) from error
+        station.take(zip(places, answers, strict=True), self._clock.now_us(), How.SOLICITED)
+
+    async def _settle(self, client: Client) -> None:
+        """Watch what the stations name now."""
+        for number, (station, items) in list(self._items.items()):
+            if self.stations.get(number) is not station:
+                del self._items[number]
+                self._handles = {h: held for h, held in self._handles.items() if held[0] is not station}
+                gone = ua.DeleteMonitoredItemsParameters(self._subscription, items)
+                await client.uaclient.delete_monitored_items(gone)
+        for number, station in list(self.stations.items()):
+            if number not in self._items:
+                self._items[number] = (station, await self._watch(client, station))
+                station.up()
+                facts = await identify(client, station.understood.connection, self.node)
+                station.identified(facts, origin_of(facts))
+
+    async def _watch(self, client: Client, station: Station) -> list[int]:
+        wanted = []
+        connection = station.understood.connection
+        for place in station.understood.places:
+            self._handles[self._next_handle] = (station, place)
+            sampling = connection.sampling_interval_ms
+            asked = ua.MonitoringParameters(
+                ClientHandle=self._next_handle,
+                SamplingInterval=500 * station.device.interval_s if sampling is None else sampling,
+                QueueSize=connection.queue_size,
+                DiscardOldest=True,
+            )
+            if connection.deadband is not None and place.tag.type in ("float32", "float64"):
+                asked.Filter = ua.DataChangeFilter(
+                    ua.DataChangeTrigger.StatusValue, ua.DeadbandType.Absolute, connection.deadband
+                )
+            what = ua.ReadValueId(self.node(place.address.node), ua.AttributeIds.Value)
+            wanted.append(ua.MonitoredItemCreateRequest(what, ua.MonitoringMode.Reporting, asked))
+            self._next_handle += 1
+        made = await client.uaclient.create_monitored_items(
+            ua.CreateMonitoredItemsParameters(self._subscription, ua.TimestampsToReturn.Both, wanted)
+        )
+        refused = [
+            (place, ua.DataValue(StatusCode=one.StatusCode))
+            for place, one in zip(station.understood.places, made, strict=True)
+            if not one.StatusCode.is_good()
+        ]
+        if refused:
+            station.take(refused, self._clock.now_us(), How.SOLICITED)
+        return [one.MonitoredItemId for one in made if one.StatusCode.is_good()]
+
+    async def _measure(self, client: Client) -> None:
+        """Ask the server for its time: that is the keep-alive, and the measure of its clock."""
+        began_us, began = self._clock.now_us(), self._clock.monotonic()
+        answer = await client.get_node(_CURRENT_TIME).read_data_value()
+        half_us = round((self._clock.monotonic() - began) * 1e6 / 2)
+        server_us = moment_us(answer.Value.Value)
+        for station in self.stations.values():
+            station.alive()
+            station.clock_measured(server_us - began_us - half_us, half_us)
+
+    def _published(self, result: ua.PublishResult) -> None:
+        received = self._clock.now_us()
+        changes: dict[Station, list[tuple[Place, ua.DataValue]]] = {}
+        for part in result.NotificationMessage.NotificationData or []:
+            if isinstance(part, ua.DataChangeNotification):
+                for item in part.MonitoredItems:
+                    held = self._handles.get(item.ClientHandle)
+                    if held is not None:
+                        changes.setdefault(held[0], []).append((held[1], item.Value))
+        for station, values in changes.items():
+            station.take(values, received, How.UNSOLICITED)
+
+    def _say_down(self, reason: str, detail: str) -> None:
+        for station in self.stations.values():
+            station.down(reason, {"problem": detail})
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the catalogue key of what ended a session, or kept one from being opened."""
+    if isinstance(error, ua.UaStatusCodeError):
+        if error.code in (ua.StatusCodes.BadUserAccessDenied, ua.StatusCodes.BadIdentityTokenRejected):
+            return "opcua.user-refused"
+        if error.code == ua.StatusCodes.BadTooManySessions:
+            return "opcua.too-many-sessions"
+    if isinstance(error, TimeoutError):
+        return "opcua.timeout"
+    if isinstance(error, ConnectionRefusedError):
+        return "opcua.connection-refused"
+    if isinstance(error, OSError):
+        return "opcua.connection-lost"
+    return "opcua.refused"
+
+
+def _secret(path: str) -> str:
+    return Path(path).read_text("utf-8").rstrip("\r\n")
+
+
+async def _close(client: Client) -> None:
+    try:
+        async with asyncio.timeout(2):
+            await client.disconnect()
+    except _LOST:
+        client.disconnect_socket()
