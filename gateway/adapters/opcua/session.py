@@ -59,7 +59,7 @@ class Session:
                 self._say_down("opcua.configuration-wrong", str(error))
             except _LOST as error:
                 self._say_down(reason_of(error), str(error) or type(error).__name__)
-            except Exception as error:  # a supervisor: one server's garbage must not end the others' sessions
+            except Exception as error:  # noqa: BLE001 - a supervisor: one server must not end the others
                 _log.exception("opcua-session-failed")
                 self._say_down("opcua.garbage", f"{type(error).__name__}: {error}")
             finally:
