@@ -28,7 +28,7 @@ class Fleet:
 def plan(simulators: Simulators, layout: Layout, gateway: str, mqtt_port: int | None) -> Fleet:
     """Return the fleet; ports of an earlier start are used again while they are free.
 
-    mqtt_port: of the embedded broker; without one, every simulated device speaks Modbus.
+    mqtt_port: of the embedded broker; without one, no simulated device speaks MQTT.
     """
     wanted = endpoint_count(simulators.devices) + 1
     kept = layout.root / "simulator-ports.json"
@@ -39,6 +39,7 @@ def plan(simulators: Simulators, layout: Layout, gateway: str, mqtt_port: int | 
     control, *endpoints = ports[:wanted]
     layout.secret("simulators")
     broker, heard = None, None
+    protocols = tuple(word for word in simulators.protocols if word != "mqtt" or mqtt_port is not None)
     if mqtt_port is not None:
         for user in MQTT_USERS:
             layout.secret(f"nats-{user}")
@@ -52,8 +53,9 @@ def plan(simulators: Simulators, layout: Layout, gateway: str, mqtt_port: int | 
         ports=endpoints,
         control_port=control,
         token_file=layout.secret_file("simulators"),
+        protocols=protocols,
         broker=broker,
     )
-    document = demo_book(simulators.devices, simulators.seed, HOST, endpoints, gateway, heard)
+    document = demo_book(simulators.devices, simulators.seed, HOST, endpoints, gateway, protocols, heard)
     text = json.dumps(document, ensure_ascii=False).encode()
     return Fleet(simulators.devices, settings, ledger.load(text, "yaml", name="demo.yaml"))

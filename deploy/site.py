@@ -66,11 +66,12 @@ class Gateway(BaseModel):
 
 
 class Simulators(BaseModel):
-    """A fleet of simulated devices."""
+    """A fleet of simulated devices, and the protocols that its areas may speak."""
 
     model_config = _STRICT
     devices: int = Field(default=520, ge=1, le=10_000)
     seed: int = 1
+    protocols: tuple[Literal["modbus", "opcua", "mqtt"], ...] = ("modbus", "opcua", "mqtt")
 
 
 class Site(BaseModel):

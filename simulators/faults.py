@@ -24,23 +24,10 @@ class FaultKind(StrEnum):
     RETAINED = "retained"  # values come as retained messages
     OVERSIZE = "oversize"  # messages are larger than anybody takes
     DUPLICATE_CLIENT = "duplicate-client"  # a second client uses the same client id
+    SUBSCRIPTION_LOST = "subscription-lost"  # the server forgets all subscriptions, sessions stay
+    RESTART = "restart"  # the server ends and begins anew
     CLOCK_AHEAD = "clock-ahead"  # the source's clock is an hour ahead
     CLOCK_BEHIND = "clock-behind"  # the source's clock is an hour behind
-
-
-PUBLISHED_ONLY = frozenset(
-    {
-        FaultKind.HEARTBEAT,
-        FaultKind.RETAINED,
-        FaultKind.OVERSIZE,
-        FaultKind.DUPLICATE_CLIENT,
-        FaultKind.CLOCK_AHEAD,
-        FaultKind.CLOCK_BEHIND,
-    }
-)
-"""Faults of equipment that speaks unasked."""
-POLLED_ONLY = frozenset({FaultKind.WRONG_FUNCTION, FaultKind.WRONG_UNIT, FaultKind.WRONG_TRANSACTION})
-"""Faults of replies."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,15 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         raise ConfigError(f"token_file {settings.token_file}: is empty")
     _allow_open_files(wanted + _CONNECTIONS_PER_DEVICE * settings.devices + _FILES_BESIDE_CONNECTIONS)
     stations = lay_out(settings.devices, settings.seed)
-    fleet = Fleet(stations, settings.host, settings.ports, settings.seed, SystemClock(), settings.broker)
+    fleet = Fleet(
+        stations,
+        settings.host,
+        settings.ports,
+        settings.seed,
+        SystemClock(),
+        settings.protocols,
+        settings.broker,
+    )
     metrics = FleetMetrics(fleet)
     REGISTRY.register(metrics)
     try:

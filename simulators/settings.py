@@ -1,6 +1,7 @@
 """Settings of the simulators' process, read once at its start."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -11,7 +12,7 @@ class Settings(BaseModel):
     """A fleet to simulate.
 
     ports: one for each endpoint of the fleet, in order. control_port, token_file: where faults are asked for, and
-    the secret that a caller shows; broker: where areas that speak MQTT publish, without one they speak Modbus;
+    the secret that a caller shows; protocols: what areas may speak; broker: where those publish that speak MQTT;
     step_s: how often the machines move on, in seconds.
     """
 
@@ -23,6 +24,7 @@ class Settings(BaseModel):
     ports: list[int]
     control_port: int = Field(ge=1, le=65535)
     token_file: Path
+    protocols: tuple[Literal["modbus", "opcua", "mqtt"], ...] = ("modbus",)
     broker: Broker | None = None
     step_s: float = Field(default=1.0, ge=0.05, le=60)
     monitor_port: int | None = Field(default=None, ge=1, le=65535)

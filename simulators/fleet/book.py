@@ -1,15 +1,18 @@
 """The fleet as a device book: what the ledger imports so that a gateway finds every simulated machine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from simulators.fleet.enterprises import Protocol, spoken
 from simulators.fleet.plan import WINDOW_LENGTH, Station, lay_out
 from simulators.machines.kinds import KINDS
 from simulators.machines.points import Kind, Point
 from simulators.modbus.identity import BLOCK_REGISTER
 from simulators.mqtt.publisher import status_topic, topic
+from simulators.opcua.server import node
 
 INTERVAL_S = 1.0
+_REPORT_MODES: dict[str, str] = {"modbus": "polled", "mqtt": "periodic", "opcua": "on_change"}
 
 
 def demo_book(
@@ -18,16 +21,17 @@ def demo_book(
     host: str,
     ports: Sequence[int],
     gateway: str,
+    protocols: Collection[str] = ("modbus",),
     broker: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the book of a fleet whose endpoints listen on `ports`, read by the gateway of this code.
 
-    broker: how the gateway reaches the broker on which some areas publish; without one, all speak Modbus.
+    protocols: what areas may speak; broker: how the gateway reaches the broker of those that speak MQTT.
     """
     stations = lay_out(devices, seed)
     enterprises = {station.enterprise.code: station.enterprise for station in stations}
     sites = {(s.enterprise.code, s.site): s.site_name for s in stations}
-    kinds = sorted({(one.kind.code, one.area.protocol if broker else "modbus") for one in stations})
+    kinds = sorted({(one.kind.code, spoken(one.area, protocols)) for one in stations})
     return {
         "enterprises": [
             {"code": one.code, "name": one.name, "industry": one.industry} for one in enterprises.values()
@@ -38,9 +42,7 @@ def demo_book(
         ],
         "models": [_model(KINDS[code], protocol) for code, protocol in kinds],
         "devices": [
-            _device(station, gateway, "mqtt", _mqtt(station, broker))
-            if broker is not None and station.area.protocol == "mqtt"
-            else _device(station, gateway, "modbus", _modbus(station, host, ports))
+            _device(station, gateway, spoken(station.area, protocols), host, ports, broker or {})
             for station in stations
         ],
     }
@@ -53,7 +55,7 @@ def _model(kind: Kind, protocol: str) -> dict[str, Any]:
         "protocol": protocol,
         "device_class": kind.device_class,
         "kind": kind.english,
-        "report_mode": "polled" if protocol == "modbus" else "periodic",
+        "report_mode": _REPORT_MODES[protocol],
         "interval_s": INTERVAL_S,
         "tags": [_tag(point, kind, protocol) for point in kind.points],
     }
@@ -69,7 +71,7 @@ def _tag(point: Point, kind: Kind, protocol: str) -> dict[str, Any]:
         "label": point.label,
         "unit": point.unit,
         "writable": point.writable,
-        **(_register(point, kind) if protocol == "modbus" else _member(point)),
+        **(_register(point, kind) if protocol == "modbus" else _member(point, protocol)),
     }
     for name, limit in (("low", point.low), ("high", point.high)):
         if limit is not None:
@@ -91,10 +93,11 @@ def _register(point: Point, kind: Kind) -> dict[str, Any]:
     return tag
 
 
-def _member(point: Point) -> dict[str, Any]:
-    """Return what a tag says of its place in a message, which holds engineering values."""
+def _member(point: Point, protocol: str) -> dict[str, Any]:
+    """Return what a tag says of its place in a message or below an object, which hold engineering values."""
     binary = point.bit is not None or point.table in ("coil", "discrete")
-    return {"type": "bool" if binary else "float64", "address": {"path": f"$.values.{point.name}"}}
+    where = {"path": f"$.values.{point.name}"} if protocol == "mqtt" else {"node": f"{{root}}.{point.name}"}
+    return {"type": "bool" if binary else "float64", "address": where}
 
 
 def _modbus(station: Station, host: str, ports: Sequence[int]) -> dict[str, Any]:
@@ -131,7 +134,29 @@ def _mqtt(station: Station, broker: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _device(station: Station, gateway: str, protocol: str, connection: dict[str, Any]) -> dict[str, Any]:
+def _opcua(station: Station, host: str, ports: Sequence[int]) -> dict[str, Any]:
+    return {
+        "url": f"opc.tcp://{host}:{ports[station.endpoint]}",
+        "security": {"policy": "None", "mode": "none"},
+        "root": node(station.code),
+    }
+
+
+def _device(
+    station: Station,
+    gateway: str,
+    protocol: Protocol,
+    host: str,
+    ports: Sequence[int],
+    broker: Mapping[str, Any],
+) -> dict[str, Any]:
+    match protocol:
+        case "modbus":
+            connection = _modbus(station, host, ports)
+        case "mqtt":
+            connection = _mqtt(station, broker)
+        case "opcua":
+            connection = _opcua(station, host, ports)
     device: dict[str, Any] = {
         "enterprise": station.enterprise.code,
         "site": station.site,

@@ -1,5 +1,6 @@
 """The demo's enterprises and their areas, all invented; an area is a PLC or an edge computer with up to 9 machines."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,6 +22,9 @@ _PUMP, _AIR, _PACK, _AGV, _ROBOT, _METER = (
 MACHINES_PER_AREA = 9
 
 
+Protocol = Literal["modbus", "mqtt", "opcua"]
+
+
 @dataclass(frozen=True, slots=True)
 class Area:
     """A place of an enterprise and the kinds of its machines, in order."""
@@ -28,7 +32,7 @@ class Area:
     code: str
     name: str
     kinds: tuple[str, ...]
-    protocol: Literal["modbus", "mqtt"] = "modbus"
+    protocol: Protocol = "modbus"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +60,14 @@ _CHEMICALS = (
     Area("synthesis", "合成车间", (_REACT, _PUMP, _REACT, _PUMP, _REACT, _REACT, _PUMP, _REACT, _PUMP)),
     Area("separation", "分离车间", (_SPIN, _PUMP, _SPIN, _REACT, _SPIN, _PUMP, _SPIN, _REACT, _PUMP)),
     _UTILITIES,
-    Area("packing", "包装车间", (_PACK, _ROBOT, _PACK, _AGV, _PACK, _ROBOT, _PACK, _AGV, _ROBOT)),
+    Area("packing", "包装车间", (_PACK, _ROBOT, _PACK, _AGV, _PACK, _ROBOT, _PACK, _AGV, _ROBOT), "opcua"),
     _POWER,
 )
 _PHARMA = (
     Area("synthesis", "原料药车间", (_REACT, _SPIN, _REACT, _SPIN, _REACT, _PUMP, _REACT, _SPIN, _PUMP)),
     Area("refining", "精制车间", (_SPIN, _REACT, _PUMP, _SPIN, _REACT, _PUMP, _SPIN, _REACT, _PUMP)),
     _UTILITIES,
-    Area("packing", "制剂包装车间", (_PACK, _PACK, _ROBOT, _PACK, _AGV, _PACK, _ROBOT, _AGV, _PACK)),
+    Area("packing", "制剂包装车间", (_PACK, _PACK, _ROBOT, _PACK, _AGV, _PACK, _ROBOT, _AGV, _PACK), "opcua"),
     _POWER,
 )
 _MATERIALS = (
@@ -95,3 +99,8 @@ ENTERPRISES = (
     Enterprise("tx-polymer", "天歆聚合（演示）", "chemicals", _CHEMICALS),
     Enterprise("my-herbal", "蒙颐中药（演示）", "pharma", _PHARMA),
 )
+
+
+def spoken(area: Area, protocols: Collection[str]) -> Protocol:
+    """Return what an area speaks: its own protocol where that is one of `protocols`, else Modbus."""
+    return area.protocol if area.protocol in protocols else "modbus"

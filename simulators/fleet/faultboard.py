@@ -7,13 +7,22 @@ from dataclasses import dataclass
 import structlog
 
 from muster.errors import RequestError, Unavailable
-from simulators.faults import POLLED_ONLY, PUBLISHED_ONLY, Fault, FaultKind
+from simulators.faults import Fault, FaultKind
 from simulators.modbus.server import Endpoint, Place
 from simulators.mqtt.publisher import Publisher
+from simulators.opcua.server import OpcuaServer
 
-_OF_ALL = (FaultKind.REFUSE, FaultKind.DUPLICATE_CLIENT)
+_OF_ALL = (
+    FaultKind.REFUSE,
+    FaultKind.DUPLICATE_CLIENT,
+    FaultKind.SUBSCRIPTION_LOST,
+    FaultKind.RESTART,
+)
+"""These always concern everything behind an endpoint."""
 _REOPEN_AFTER_S = 1.0
 _log = structlog.get_logger()
+
+Equipment = Endpoint | Publisher | OpcuaServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +48,7 @@ class FaultBoard:
 
     def __init__(
         self,
-        endpoints: Sequence[Endpoint | Publisher],
+        endpoints: Sequence[Equipment],
         seats: Mapping[str, Seat],
         freeze: Callable[[str, bool], None],
     ) -> None:
@@ -142,7 +151,7 @@ class FaultBoard:
 
     def _marks_for(self, fault: Fault, device: str | None, endpoint: int | None) -> list[_Mark]:
         named = endpoint if device is None else self._seat(device).endpoint
-        if named is not None and not _knows(self._endpoint(named), fault.kind):
+        if named is not None and fault.kind not in self._endpoint(named).kinds:
             raise RequestError(f"{fault.kind} is no fault of such equipment", code="simulator-bad-order")
         if device is not None:
             number = self._seat(device).endpoint
@@ -150,7 +159,7 @@ class FaultBoard:
             return [_Mark(number, of, fault, device)]
         chosen = self._endpoints if endpoint is None else [self._endpoint(endpoint)]
         if endpoint is None:
-            chosen = [one for one in chosen if _knows(one, fault.kind)]
+            chosen = [one for one in chosen if fault.kind in one.kinds]
         return [_Mark(one.number, None, fault, "") for one in chosen]
 
     def _touched(self, marks: Sequence[_Mark]) -> list[str]:
@@ -168,15 +177,10 @@ class FaultBoard:
             raise RequestError(f"no simulated device {code}", status=404, code="simulator-unknown-device")
         return self._seats[code]
 
-    def _endpoint(self, number_or_port: int) -> Endpoint | Publisher:
+    def _endpoint(self, number_or_port: int) -> Equipment:
         for endpoint in self._endpoints:
             if number_or_port in (endpoint.number, endpoint.port):
                 return endpoint
         raise RequestError(
             f"no simulated endpoint {number_or_port}", status=404, code="simulator-unknown-endpoint"
         )
-
-
-def _knows(endpoint: Endpoint | Publisher, kind: FaultKind) -> bool:
-    """Tell whether equipment of this kind can have this fault."""
-    return kind not in (POLLED_ONLY if isinstance(endpoint, Publisher) else PUBLISHED_ONLY)

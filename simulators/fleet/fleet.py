@@ -1,22 +1,24 @@
 """A fleet at work: its endpoints answer, its machines move on, its faults come and go."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from muster.clock import SECOND_US, Clock
-from simulators.fleet.faultboard import FaultBoard, Seat
+from simulators.fleet.enterprises import spoken
+from simulators.fleet.faultboard import Equipment, FaultBoard, Seat
 from simulators.fleet.group import Group
 from simulators.fleet.plan import WINDOW_LENGTH, Station
+from simulators.machines.machine import Machine
 from simulators.machines.meters import METER
 from simulators.machines.physics import Moment, Values
 from simulators.modbus.identity import BLOCK_LENGTH, BLOCK_REGISTER, Identity
 from simulators.modbus.server import Endpoint, Place
 from simulators.modbus.units import Image, ImageUnit, Unit
-from simulators.mqtt.machine import Machine
 from simulators.mqtt.publisher import Broker, Publisher
+from simulators.opcua.server import OpcuaServer
 
 _WARM_UP_STEP_S = 60.0
 _LOCAL_OFFSET_H = 8.0  # the machines' local time is UTC+8
@@ -32,16 +34,18 @@ class Fleet:
         ports: Sequence[int],
         seed: int,
         clock: Clock,
+        protocols: Collection[str] = ("modbus",),
         broker: Broker | None = None,
     ) -> None:
-        """broker: where areas publish that do not speak Modbus; without one, all speak Modbus."""
+        """protocols: what areas may speak; broker: where those publish that speak MQTT."""
         self.stations = {station.code: station for station in stations}
         self._clock = clock
         self._image = Image(WINDOW_LENGTH * max(1, len(stations)))
         self._base: dict[str, int] = {}
         self._seats: dict[str, Seat] = {}
         self.publishers: list[Publisher] = []
-        self.endpoints = self._build_endpoints(host, ports, seed, broker)
+        self.servers: list[OpcuaServer] = []
+        self.endpoints = self._build_endpoints(host, ports, seed, protocols, broker)
         self._row: dict[str, int] = {}
         self._tenant: dict[str, NDArray[np.int64]] = {}
         self._groups = self._build_groups(seed)
@@ -74,6 +78,8 @@ class Fleet:
             await asyncio.sleep(due - self._clock.monotonic())
             for _ in self._move(step_s):
                 await asyncio.sleep(0)  # requests are answered between two kinds, none waits for a whole step
+            for server in self.servers:
+                await server.publish()
 
     def step(self, dt_s: float) -> None:
         """Move every machine on by `dt_s` seconds."""
@@ -119,8 +125,8 @@ class Fleet:
         return carried
 
     def _build_endpoints(
-        self, host: str, ports: Sequence[int], seed: int, broker: Broker | None
-    ) -> list[Endpoint | Publisher]:
+        self, host: str, ports: Sequence[int], seed: int, protocols: Collection[str], broker: Broker | None
+    ) -> list[Equipment]:
         members: dict[tuple[int, int], list[Station]] = {}
         for station in self.stations.values():
             members.setdefault((station.endpoint, station.unit), []).append(station)
@@ -138,10 +144,11 @@ class Fleet:
             identity = _identity_of(here[0]) if alone else _identity_of_plc(number, seed)
             units[number][unit] = ImageUnit(self._image, base, span, identity.objects())
             base += span
-        endpoints: list[Endpoint | Publisher] = []
+        endpoints: list[Equipment] = []
         for number, port in enumerate(ports):
             here = [station for station in self.stations.values() if station.endpoint == number]
-            if broker is None or not here or here[0].area.protocol == "modbus":
+            protocol = spoken(here[0].area, protocols) if here else "modbus"
+            if protocol == "modbus":
                 endpoints.append(Endpoint(number, host, port, units[number], seed + number))
                 continue
             machines = {
@@ -150,6 +157,11 @@ class Fleet:
                 )
                 for station in here
             }
+            if protocol == "opcua":
+                self.servers.append(OpcuaServer(number, host, port, machines, self._clock))
+                endpoints.append(self.servers[-1])
+                continue
+            assert broker is not None
             site = f"{here[0].enterprise.code}/{here[0].site}"
             self.publishers.append(Publisher(number, site, broker, machines, self._clock, seed + number))
             endpoints.append(self.publishers[-1])

@@ -19,6 +19,21 @@ from simulators.modbus.units import TARGET_DID_NOT_RESPOND, Unit
 _HEAD = struct.Struct(">HHHB")
 _BUFFER_BYTES = 2048
 _SHORTEST, _LONGEST = 2, 254  # of the frame's length field: unit and protocol data unit
+KINDS = frozenset(
+    {
+        FaultKind.DROP,
+        FaultKind.HALF_OPEN,
+        FaultKind.SLOW,
+        FaultKind.FREEZE,
+        FaultKind.GARBAGE,
+        FaultKind.WRONG_FUNCTION,
+        FaultKind.WRONG_UNIT,
+        FaultKind.WRONG_TRANSACTION,
+        FaultKind.SHORT_REPLY,
+        FaultKind.EXCEPTION,
+        FaultKind.REFUSE,
+    }
+)
 _SILENT = (FaultKind.HALF_OPEN, FaultKind.REFUSE)
 
 
@@ -40,6 +55,8 @@ class Place:
 
 class Endpoint:
     """One listening port, its units, its connections and its faults."""
+
+    kinds = KINDS
 
     def __init__(self, number: int, host: str, port: int, units: Mapping[int, Unit], seed: int = 0) -> None:
         self.number = number

@@ -22,10 +22,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from muster.clock import Clock
 from muster.errors import ConfigError, RequestError
 from simulators.faults import Fault, FaultKind
+from simulators.machines.machine import Machine
 from simulators.modbus.server import Place
-from simulators.mqtt.machine import Machine
 
 ROOT = "muster-sim"
+KINDS = frozenset(FaultKind) - {
+    FaultKind.WRONG_FUNCTION,
+    FaultKind.WRONG_UNIT,
+    FaultKind.WRONG_TRANSACTION,
+    FaultKind.SUBSCRIPTION_LOST,
+    FaultKind.RESTART,
+}
 _HOUR_MS = 3_600_000
 _OVERSIZE_BYTES = 300_000
 _SILENT = (FaultKind.HALF_OPEN, FaultKind.REFUSE, FaultKind.HEARTBEAT)
@@ -63,6 +70,8 @@ def status_topic(site: str) -> str:
 
 class Publisher:
     """One connection and its machines, by their place on the endpoint. seed: of what garbage looks like."""
+
+    kinds = KINDS
 
     def __init__(
         self,

@@ -19,6 +19,7 @@ INTEGERS = frozenset({"int8", "uint8", "int16", "uint16", "int32", "uint32", "in
 TEXTS = frozenset({"string"})
 TYPES = INTEGERS | TEXTS | {"bool", "float32", "float64", "datetime"}
 MOST_POSITIONS = 65_535
+ROOT = "{root}"
 _NODE = re.compile(r"(?:(?:ns=\d+|nsu=[^;]+);)?(?:i=\d+|g=[0-9a-fA-F-]{36}|s=.+)", re.DOTALL)
 
 
@@ -35,13 +36,18 @@ def _checked_node(text: str) -> str:
 class Address(_Model):
     """Where a tag's value stands.
 
-    index: of an array's element, counted from 0, or a path of fields and indexes such as `Status.Speed.0`.
+    node: a node id; one that begins with `{root}` continues the device's `connection.root`, so that devices of one
+    model can share their tags. index: of an array's element, counted from 0, or a path of fields and indexes such as
+    `Status.Speed.0`.
     """
 
     node: str
     index: Annotated[int, Field(ge=0)] | str | None = None
 
-    _node = field_validator("node")(_checked_node)
+    @field_validator("node")
+    @classmethod
+    def _node(cls, node: str) -> str:
+        return node if node.startswith(ROOT) else _checked_node(node)
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -163,7 +169,7 @@ def understand(device: Device) -> Understood:
         raise ConfigError(f"interval_s: {device.interval_s} is below 0.05, the shortest")
     if not device.tags:
         raise ConfigError("tags: a device without tags cannot be watched")
-    places = tuple(_place(tag) for tag in sorted(device.tags, key=lambda tag: tag.position))
+    places = tuple(_place(tag, connection.root) for tag in sorted(device.tags, key=lambda tag: tag.position))
     positions = [place.tag.position for place in places]
     if positions[0] < 1 or positions[-1] > MOST_POSITIONS or len(set(positions)) != len(positions):
         raise ConfigError(f"tags: positions count from 1 to at most {MOST_POSITIONS} and are each used once")
@@ -180,9 +186,13 @@ def model(kind: type[M], document: object, where: str) -> M:
         raise ConfigError(f"{field}: {first['msg']}") from error
 
 
-def _place(tag: Tag) -> Place:
+def _place(tag: Tag, root: str | None) -> Place:
     where = f"tags[{tag.name}]"
     address = model(Address, tag.address, f"{where}.address")
+    if address.node.startswith(ROOT):
+        if root is None:
+            raise ConfigError(f"{where}.address.node: {ROOT} needs connection.root")
+        address = address.model_copy(update={"node": root + address.node.removeprefix(ROOT)})
     if tag.type not in TYPES:
         raise ConfigError(f"{where}.type: {tag.type} is none of {', '.join(sorted(TYPES))}")
     if not math.isfinite(tag.scale) or tag.scale == 0 or not math.isfinite(tag.offset):

@@ -83,7 +83,7 @@ async def fleet(
     broker = Broker(port=embedded.mqtt_port, username="equipment", password_file=secret)
     stations = lay_out(DEVICES, 1)
     ports = free_ports(endpoint_count(DEVICES))
-    one = Fleet(stations, "127.0.0.1", ports, 1, SystemClock(), broker)
+    one = Fleet(stations, "127.0.0.1", ports, 1, SystemClock(), ("mqtt",), broker)
     for publisher in one.publishers:
         await publisher.open()
     await until(lambda: all(publisher.connections == 1 for publisher in one.publishers))

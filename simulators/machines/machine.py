@@ -1,4 +1,4 @@
-"""One machine as its MQTT publisher sees it: a span of the fleet's image, read as JSON values and set by commands."""
+"""One machine as equipment sees it that speaks of values and not of registers: a span of the fleet's image."""
 
 import json
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Machine:
         """Return what it publishes: its time, its values in engineering units, and what it is."""
         return {
             "ts": now_ms,
-            "values": {point.name: self._value(point) for point in self.kind.points},
+            "values": {point.name: self.value(point) for point in self.kind.points},
             "device": {
                 "vendor": self.identity.vendor,
                 "model": self.identity.model_name,
@@ -48,10 +48,11 @@ class Machine:
         point = next((point for point in self.kind.settings if point.name == name), None)
         if point is None or not np.isfinite(value):
             raise RequestError(f"{name} cannot be set", code="simulator-bad-order")
-        self._set(point, value)
+        self.set(point, value)
         return json.dumps({"id": number, "ok": True}).encode()
 
-    def _value(self, point: Point) -> float | bool:
+    def value(self, point: Point) -> float | bool:
+        """Return what a point measures, or holds, in engineering units."""
         image, at = self.image, self.base + point.register
         if point.table in ("coil", "discrete"):
             return bool(image.bits[0 if point.table == "coil" else 1, at])
@@ -60,7 +61,8 @@ class Machine:
             return bool(words[0] >> point.bit & 1)
         return round(float(from_registers(point, words[None, :], self.kind.word_order)[0]), 6)
 
-    def _set(self, point: Point, value: float) -> None:
+    def set(self, point: Point, value: float) -> None:
+        """Set a writable point, in engineering units."""
         image, at = self.image, self.base + point.register
         if point.table == "coil":
             image.bits[0, at] = value > 0.5
