@@ -4,23 +4,28 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from asyncua import Client, ua
+
 from gateway.adapter import Certificate, Diagnostics, Found, Sink, Value, Workplace
-from gateway.adapters.opcua.config import INTEGERS, Connection, Place, understand
+from gateway.adapters.opcua.browsing import browse
+from gateway.adapters.opcua.config import INTEGERS, Connection, Place, model, understand
 from gateway.adapters.opcua.decode import decode, time_of
-from gateway.adapters.opcua.session import Session
+from gateway.adapters.opcua.session import LOST, Session, enter, leave, node_of, reason_of
 from gateway.adapters.opcua.station import Station
+from gateway.adapters.opcua.trust import Distrusted, Trust
 from muster.clock import Clock
 from muster.device import Device
-from muster.errors import ConfigError, RequestError
+from muster.errors import ConfigError, RequestError, Unavailable
 from muster.events import Event
 
 
 class OpcuaRoom:
     """Watches OPC UA devices over any number of servers."""
 
-    def __init__(self, sink: Sink, clock: Clock, _workplace: Workplace) -> None:
+    def __init__(self, sink: Sink, clock: Clock, workplace: Workplace) -> None:
         self._sink = sink
         self._clock = clock
+        self._trust = Trust(workplace, clock)
         self._sessions: dict[Connection, tuple[Session, asyncio.Task[None]]] = {}
         self._stations: dict[int, tuple[Session, Station]] = {}
         self._turns: dict[str, asyncio.Lock] = {}
@@ -80,20 +85,36 @@ class OpcuaRoom:
         return (await self.read(device, [position]))[0]
 
     async def browse(self, device: int, search: str) -> list[Found]:
-        """Refuse: this room does not walk address spaces."""
-        raise RequestError("browsing OPC UA servers is not built", status=501, code="no-browse")
+        """Return the variables below the device's root, or of its whole server."""
+        session, station = self._watched(device)
+        return await session.browse(station.understood.connection.root, search)
 
     async def discover(self, connection: Mapping[str, Any], search: str, wait_s: float) -> list[Found]:
-        """Refuse: this room does not walk address spaces."""
-        raise RequestError("browsing OPC UA servers is not built", status=501, code="no-browse")
+        """Return the variables of a server, in a session of its own, `wait_s` at most for each answer."""
+        settings = model(Connection, dict(connection), "connection")
+        client = Client(settings.server, timeout=max(wait_s, settings.timeout_ms / 1000))
+        turn = self._turns.setdefault(settings.server, asyncio.Lock())
+        try:
+            async with turn, asyncio.timeout(settings.connect_timeout_ms / 1000):
+                await enter(client, settings, self._trust)
+            namespaces = await client.get_namespace_array()
+            root = settings.root
+            below = ua.NodeId(ua.ObjectIds.ObjectsFolder) if root is None else node_of(root, namespaces)
+            return await browse(client, below, root, namespaces, search)
+        except Distrusted as error:
+            raise RequestError(f"{error.reason}: {error.detail}", status=409, code=error.reason) from error
+        except LOST as error:
+            raise Unavailable(f"{settings.server}: {reason_of(error)}: {error}") from error
+        finally:
+            await leave(client)
 
     def certificates(self) -> list[Certificate]:
-        """Return none: encrypted sessions are refused by their configuration."""
-        return []
+        """Return what servers showed, newest first."""
+        return self._trust.certificates()
 
     def decide(self, thumbprint: str, trust: bool) -> Certificate:
-        """Refuse: there are none to decide on."""
-        raise RequestError(f"no certificate {thumbprint}", status=404, code="unknown-certificate")
+        """Trust or refuse a server's certificate from now on."""
+        return self._trust.decide(thumbprint, trust)
 
     def diagnostics(self, device: int) -> Diagnostics:
         """Return the device's counters. Raises KeyError when it is not watched."""
@@ -112,7 +133,7 @@ class OpcuaRoom:
         if settings not in self._sessions:
             assert self._group is not None
             turn = self._turns.setdefault(settings.server, asyncio.Lock())
-            made = Session(settings, self._clock, turn)
+            made = Session(settings, self._clock, turn, self._trust)
             task = self._group.create_task(made.run(), name=f"session {settings.server}")
             self._sessions[settings] = (made, task)
         session, _ = self._sessions[settings]

@@ -4,14 +4,20 @@ import asyncio
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from asyncua import Client, ua
+from asyncua.crypto import security_policies, uacrypto
 
+from gateway.adapter import Found
+from gateway.adapters.opcua.browsing import browse
 from gateway.adapters.opcua.config import Connection, Place
 from gateway.adapters.opcua.decode import moment_us
 from gateway.adapters.opcua.identification import identify, origin_of
 from gateway.adapters.opcua.station import Station
+from gateway.adapters.opcua.trust import Distrusted, Trust
 from muster.clock import Clock
 from muster.errors import ConfigError, RequestError, Unavailable
 from muster.scans import How
@@ -20,19 +26,34 @@ _log = structlog.get_logger()
 
 _KEEP_ALIVE_S = 3.0
 _FIRST_REST_S = 0.5
-_LOST = (ua.UaError, OSError, TimeoutError, EOFError)
+LOST = (ua.UaError, OSError, TimeoutError, EOFError)
+_POLICIES = {
+    "Basic256Sha256": security_policies.SecurityPolicyBasic256Sha256,
+    "Aes128_Sha256_RsaOaep": security_policies.SecurityPolicyAes128Sha256RsaOaep,
+    "Aes256_Sha256_RsaPss": security_policies.SecurityPolicyAes256Sha256RsaPss,
+}
+_MODES = {"sign": ua.MessageSecurityMode.Sign, "sign_and_encrypt": ua.MessageSecurityMode.SignAndEncrypt}
+_NOT_LET_IN = (
+    ua.StatusCodes.BadSecurityChecksFailed,
+    ua.StatusCodes.BadCertificateUntrusted,
+    ua.StatusCodes.BadCertificateInvalid,
+)
 _CURRENT_TIME = ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime)
 
 
 class Session:
     """A session and its subscription. `run` is the only task that opens, keeps and closes it."""
 
-    def __init__(self, settings: Connection, clock: Clock, turn: asyncio.Lock) -> None:
+    def __init__(self, settings: Connection, clock: Clock, turn: asyncio.Lock, trust: Trust) -> None:
         """turn: held while one of this server's sessions is created, and half a second longer."""
         self.stations: dict[int, Station] = {}
         self._settings = settings
         self._clock = clock
         self._turn = turn
+        self._trust = trust
+        self._published_at = 0.0
+        self._silence_s = 0.0
+        self._ended = ""
         self._client: Client | None = None
         self._namespaces: list[str] = []
         self._handles: dict[int, tuple[Station, Place]] = {}
@@ -55,18 +76,22 @@ class Session:
                     await self._open(client)
                 failures = 0
                 await self._serve(client)
+            except Distrusted as distrusted:
+                self._say_down(distrusted.reason, distrusted.detail)
+            except SubscriptionLost as error:
+                self._say_down("opcua.subscription-lost", {"problem": str(error)})
             except ConfigError as error:
-                self._say_down("opcua.configuration-wrong", str(error))
-            except _LOST as error:
-                self._say_down(reason_of(error), str(error) or type(error).__name__)
+                self._say_down("opcua.configuration-wrong", {"problem": str(error)})
+            except LOST as error:
+                self._say_down(reason_of(error), {"problem": str(error) or type(error).__name__})
             except Exception as error:  # noqa: BLE001 - a supervisor: one server must not end the others
                 _log.exception("opcua-session-failed")
-                self._say_down("opcua.garbage", f"{type(error).__name__}: {error}")
+                self._say_down("opcua.garbage", {"problem": f"{type(error).__name__}: {error}"})
             finally:
                 self._client = None
                 self._items.clear()
                 self._handles.clear()
-                await _close(client)
+                await leave(client)
             failures += 1
             rest_s = min(_FIRST_REST_S * 2.0 ** min(failures - 1, 20), self._settings.backoff_max_s)
             await asyncio.sleep(rest_s * random.uniform(0.5, 1.0))
@@ -79,7 +104,7 @@ class Session:
         asked.TimestampsToReturn = ua.TimestampsToReturn.Both
         try:
             return list(await client.uaclient.read(asked))
-        except _LOST as error:
+        except LOST as error:
             raise Unavailable(reason_of(error)) from error
 
     async def write(self, place: Place, raw: bool | int | float | str) -> None:
@@ -91,17 +116,21 @@ class Session:
             await node.write_value(ua.DataValue(ua.Variant(raw, kind)))
         except ua.UaStatusCodeError as error:
             raise RequestError(f"the server refused: {error}", status=409, code="refused") from error
-        except _LOST as error:
+        except LOST as error:
+            raise Unavailable(reason_of(error)) from error
+
+    async def browse(self, root: str | None, search: str) -> list[Found]:
+        """Return what the server offers below `root`. Raises Unavailable."""
+        client = self._connected()
+        try:
+            below = ua.NodeId(ua.ObjectIds.ObjectsFolder) if root is None else self.node(root)
+            return await browse(client, below, root, self._namespaces, search)
+        except LOST as error:
             raise Unavailable(reason_of(error)) from error
 
     def node(self, text: str) -> ua.NodeId:
         """Return a node id, its namespace's URI replaced by the index that it has in this session."""
-        if text.startswith("nsu="):
-            uri, _, rest = text[4:].partition(";")
-            if uri not in self._namespaces:
-                return ua.NodeId(Identifier="no such namespace", NamespaceIndex=65535)
-            text = f"ns={self._namespaces.index(uri)};{rest}"
-        return ua.NodeId.from_string(text)
+        return node_of(text, self._namespaces)
 
     def _connected(self) -> Client:
         if self._client is None:
@@ -109,15 +138,8 @@ class Session:
         return self._client
 
     async def _open(self, client: Client) -> None:
-        user = self._settings.user
-        if user is not None:
-            client.set_user(user.username)
-            try:
-                client.set_password(_secret(user.password_file))
-            except OSError as error:
-                raise ConfigError(f"connection.user.password_file: {error.strerror}") from error
         async with self._turn:
-            await client.connect()
+            await enter(client, self._settings, self._trust)
             await asyncio.sleep(0.5)  # at most two sessions are created per server and second
         self._namespaces = await client.get_namespace_array()
         intervals = [station.device.interval_s for station in self.stations.values()]
@@ -128,6 +150,9 @@ class Session:
         asked.PublishingEnabled = True
         made = await client.uaclient.create_subscription(asked, self._published)
         self._subscription = made.SubscriptionId
+        self._silence_s = 3 * made.RevisedPublishingInterval / 1000 * made.RevisedMaxKeepAliveCount
+        self._published_at = asyncio.get_running_loop().time()
+        self._ended = ""
         self._client = client
 
     async def _serve(self, client: Client) -> None:
@@ -137,6 +162,10 @@ class Session:
             self._wake.clear()
             await self._settle(client)
             now = loop.time()
+            if self._ended:
+                raise SubscriptionLost(self._ended)
+            if now - self._published_at > self._silence_s + self._settings.timeout_ms / 1000:
+                raise SubscriptionLost(f"no notification or keep-alive for {now - self._published_at:.0f} s")
             if now - checked >= _KEEP_ALIVE_S:
                 await self._measure(client)
                 checked = now
@@ -220,6 +249,7 @@ class Session:
 
     def _published(self, result: ua.PublishResult) -> None:
         received = self._clock.now_us()
+        self._published_at = asyncio.get_running_loop().time()
         changes: dict[Station, list[tuple[Place, ua.DataValue]]] = {}
         for part in result.NotificationMessage.NotificationData or []:
             if isinstance(part, ua.DataChangeNotification):
@@ -227,12 +257,75 @@ class Session:
                     held = self._handles.get(item.ClientHandle)
                     if held is not None:
                         changes.setdefault(held[0], []).append((held[1], item.Value))
+            elif isinstance(part, ua.StatusChangeNotification):
+                self._ended = str(part.Status)
+                self._wake.set()
         for station, values in changes.items():
             station.take(values, received, How.UNSOLICITED)
 
-    def _say_down(self, reason: str, detail: str) -> None:
+    def _say_down(self, reason: str, detail: dict[str, Any]) -> None:
         for station in self.stations.values():
-            station.down(reason, {"problem": detail})
+            station.down(reason, detail)
+
+
+def node_of(text: str, namespaces: Sequence[str]) -> ua.NodeId:
+    """Return a node id, its namespace's URI replaced by its index in `namespaces`."""
+    if text.startswith("nsu="):
+        uri, _, rest = text[4:].partition(";")
+        if uri not in namespaces:
+            return ua.NodeId(Identifier="no such namespace", NamespaceIndex=65535)
+        text = f"ns={namespaces.index(uri)};{rest}"
+    return ua.NodeId.from_string(text)
+
+
+class SubscriptionLost(Exception):
+    """The session lives, but the server no longer knows the subscription, or is silent about it."""
+
+
+async def enter(client: Client, settings: Connection, trust: Trust) -> None:
+    """Open a session as the settings say: its protection first, then who signs in.
+
+    Raises:
+        Distrusted: the server's certificate is not trusted. ConfigError: a file of ours cannot be read, or the server
+            does not offer the policy. OSError, TimeoutError, ua.UaError: the vendor's.
+    """
+    client.name = client.description = "Muster gateway"
+    client.application_uri = trust.uri
+    security = settings.security
+    if security.policy != "None":
+        policy, mode = _POLICIES[security.policy], _MODES[security.mode]
+        endpoints = await client.connect_and_get_server_endpoints()
+        offered = [e for e in endpoints if e.SecurityMode == mode and e.SecurityPolicyUri == policy.URI]
+        if not offered:
+            raise ConfigError(
+                f"connection.security: the server does not offer {security.policy}, {security.mode}"
+            )
+        der = _first(offered[0].ServerCertificate or b"")
+        trust.check(
+            der, urlsplit(settings.server).hostname or "", settings.server, settings.server_certificate
+        )
+        certificate, key = await asyncio.to_thread(trust.own)
+        await client.set_security(
+            policy, certificate, key, server_certificate=uacrypto.CertProperties(der, "der"), mode=mode
+        )
+    user = settings.user
+    try:
+        if user is not None and user.username is not None:
+            client.set_user(user.username)
+            client.set_password(_secret(user.password_file or ""))
+        elif user is not None:
+            await client.load_client_certificate(user.certificate_file)
+            await client.load_private_key(user.key_file)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"connection.user: {error}") from error
+    await client.connect()
+
+
+def _first(chain: bytes) -> bytes:
+    """Return the first certificate of a chain, in DER: its length stands in its head."""
+    if len(chain) > 4 and chain[0] == 0x30 and chain[1] == 0x82:
+        return chain[: 4 + int.from_bytes(chain[2:4], "big")]
+    return chain
 
 
 def reason_of(error: BaseException) -> str:
@@ -240,6 +333,8 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, ua.UaStatusCodeError):
         if error.code in (ua.StatusCodes.BadUserAccessDenied, ua.StatusCodes.BadIdentityTokenRejected):
             return "opcua.user-refused"
+        if error.code in _NOT_LET_IN:
+            return "opcua.own-certificate-refused"
         if error.code == ua.StatusCodes.BadTooManySessions:
             return "opcua.too-many-sessions"
     if isinstance(error, TimeoutError):
@@ -255,9 +350,10 @@ def _secret(path: str) -> str:
     return Path(path).read_text("utf-8").rstrip("\r\n")
 
 
-async def _close(client: Client) -> None:
+async def leave(client: Client) -> None:
+    """Close a session, or what there is of it."""
     try:
         async with asyncio.timeout(2):
             await client.disconnect()
-    except _LOST:
+    except LOST:
         client.disconnect_socket()

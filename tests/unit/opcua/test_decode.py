@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import numpy as np
 import pytest
 from asyncua import ua
@@ -79,6 +80,16 @@ def test_two_spellings_of_a_server_are_one_endpoint_and_two_roots_are_two() -> N
 
 
 def test_an_unprotected_session_must_be_asked_for() -> None:
-    with pytest.raises(ConfigError, match=r"connection\.security\.policy"):
-        understand(device(url="opc.tcp://h"))
+    assert understand(device(url="opc.tcp://h")).connection.security.mode == "sign_and_encrypt"
+    with pytest.raises(ConfigError, match=r"connection\.security"):
+        understand(device(url="opc.tcp://h", security={"policy": "None"}))
     understand(device(url="opc.tcp://h", security={"policy": "None", "mode": "none"}))
+
+
+def test_a_node_may_continue_the_devices_root() -> None:
+    tags = [Tag(1, "t", "float64", {"node": "{root}.T"})]
+    given = {"url": "opc.tcp://h", "root": "nsu=urn:x;s=Press"}
+    one = Device(1, 1, "d", "d", 1, "opcua", given, ReportMode.PERIODIC, 1.0, tags)
+    assert understand(one).places[0].address.node == "nsu=urn:x;s=Press.T"
+    with pytest.raises(ConfigError, match=r"needs connection\.root"):
+        understand(msgspec.structs.replace(one, connection={"url": "opc.tcp://h"}))

@@ -1,0 +1,182 @@
+"""Whom this gateway trusts: its own application certificate, and what was decided about those that servers showed.
+
+A server's certificate that nobody decided on waits, by name and thumbprint; nothing is sent to that server but the
+question for its endpoints. What is trusted is still refused by name when it has expired or is another host's.
+"""
+
+import base64
+import hashlib
+import ipaddress
+import json
+import os
+import socket
+from datetime import UTC, timedelta
+from pathlib import Path
+from typing import Any
+
+from asyncua.crypto.cert_gen import (
+    dump_private_key_as_pem,
+    generate_private_key,
+    generate_self_signed_app_certificate,
+)
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from gateway.adapter import Certificate, Workplace
+from muster.clock import Clock, to_datetime, to_us
+from muster.errors import RequestError
+
+_LASTS_DAYS = 365
+_RENEW_BEFORE = timedelta(days=30)
+
+
+class Distrusted(Exception):
+    """A server is not spoken to. reason: a catalogue key; detail: the certificate's name and thumbprint."""
+
+    def __init__(self, reason: str, detail: dict[str, Any]) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.detail = detail
+
+
+class Trust:
+    """The certificates of one gateway, kept in the room's folder."""
+
+    def __init__(self, workplace: Workplace, clock: Clock) -> None:
+        self.uri = f"urn:muster:gateway:{workplace.name}"
+        self._folder = workplace.folder
+        self._clock = clock
+        self._file = self._folder / "certificates.json"
+        self._known: dict[str, dict[str, Any]] = {}
+        if self._file.exists():
+            self._known = json.loads(self._file.read_text("utf-8"))
+
+    def own(self) -> tuple[Path, Path]:
+        """Return the files of the gateway's own certificate (DER) and key (PEM), made anew before it expires."""
+        certificate, key = self._folder / "own.der", self._folder / "own.key.pem"
+        now = to_datetime(self._clock.now_us())
+        if certificate.exists() and key.exists():
+            held = x509.load_der_x509_certificate(certificate.read_bytes())
+            if held.not_valid_before_utc <= now < held.not_valid_after_utc - _RENEW_BEFORE:
+                return certificate, key
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private = generate_private_key()
+        host = socket.gethostname()
+        made = generate_self_signed_app_certificate(
+            private,
+            "Muster gateway",
+            {"organizationName": "Muster"},
+            [x509.UniformResourceIdentifier(self.uri), x509.DNSName(host)],
+            [ExtendedKeyUsageOID.CLIENT_AUTH],
+            days=_LASTS_DAYS,
+        )
+        _write_private(key, dump_private_key_as_pem(private))
+        _write_private(certificate, made.public_bytes(Encoding.DER))
+        return certificate, key
+
+    def check(self, der: bytes, host: str, endpoint: str, pinned: str | None) -> None:
+        """Let a server's certificate pass. Raises Distrusted, by name."""
+        thumbprint = hashlib.sha1(der).hexdigest().upper()
+        try:
+            shown = x509.load_der_x509_certificate(der)
+        except ValueError as error:
+            raise Distrusted("opcua.certificate-unreadable", {"problem": str(error)}) from error
+        self._see(thumbprint, der, endpoint)
+        detail = {"subject": shown.subject.rfc4514_string(), "thumbprint": thumbprint}
+        state = "trusted" if thumbprint == pinned else self._known[thumbprint]["state"]
+        now = to_datetime(self._clock.now_us())
+        if state == "refused":
+            raise Distrusted("opcua.certificate-refused", detail)
+        if now >= shown.not_valid_after_utc:
+            raise Distrusted("opcua.certificate-expired", detail)
+        if now < shown.not_valid_before_utc:
+            raise Distrusted("opcua.certificate-not-yet-valid", detail)
+        if not _names(shown, host):
+            raise Distrusted("opcua.certificate-wrong-host", {**detail, "host": host})
+        if state != "trusted":
+            raise Distrusted("opcua.certificate-waiting", detail)
+
+    def certificates(self) -> list[Certificate]:
+        """Return what servers showed, newest first."""
+        found = [_described(thumbprint, one) for thumbprint, one in self._known.items()]
+        return sorted(found, key=lambda one: -one.seen)
+
+    def decide(self, thumbprint: str, trust: bool) -> Certificate:
+        """Trust or refuse a certificate from now on. Raises RequestError for an unknown one."""
+        thumbprint = thumbprint.upper().replace(":", "").replace(" ", "")
+        known = self._known.get(thumbprint)
+        if known is None:
+            raise RequestError(f"no certificate {thumbprint}", status=404, code="unknown-certificate")
+        known["state"] = "trusted" if trust else "refused"
+        self._keep()
+        return _described(thumbprint, known)
+
+    def _see(self, thumbprint: str, der: bytes, endpoint: str) -> None:
+        if thumbprint not in self._known:
+            self._known[thumbprint] = {
+                "der": base64.b64encode(der).decode(),
+                "state": "waiting",
+                "endpoint": endpoint,
+                "seen": self._clock.now_us(),
+            }
+            self._keep()
+
+    def _keep(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _write_private(self._file, json.dumps(self._known, indent=1).encode())
+
+
+def _described(thumbprint: str, known: dict[str, Any]) -> Certificate:
+    der = base64.b64decode(known["der"])
+    shown = x509.load_der_x509_certificate(der)
+    names = _alternatives(shown)
+    return Certificate(
+        thumbprint=thumbprint,
+        sha256=hashlib.sha256(der).hexdigest(),
+        subject=shown.subject.rfc4514_string(),
+        issuer=shown.issuer.rfc4514_string(),
+        uri=next((name.value for name in names if isinstance(name, x509.UniformResourceIdentifier)), ""),
+        hosts=[str(name.value) for name in names if isinstance(name, (x509.DNSName, x509.IPAddress))],
+        not_before=to_us(shown.not_valid_before_utc.astimezone(UTC)),
+        not_after=to_us(shown.not_valid_after_utc.astimezone(UTC)),
+        state=known["state"],
+        endpoint=known["endpoint"],
+        seen=known["seen"],
+    )
+
+
+def _names(shown: x509.Certificate, host: str) -> bool:
+    """Tell whether a certificate is this host's; one that names no host at all is anybody's, as OPC UA allows."""
+    hosts = [name for name in _alternatives(shown) if isinstance(name, (x509.DNSName, x509.IPAddress))]
+    if not hosts:
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return any(isinstance(name, x509.DNSName) and name.value.lower() == host.lower() for name in hosts)
+    if address.is_loopback:
+        local = ("localhost", socket.gethostname().lower())
+        if any(isinstance(name, x509.DNSName) and name.value.lower() in local for name in hosts):
+            return True
+    return any(
+        (isinstance(name, x509.IPAddress) and name.value == address)
+        or (isinstance(name, x509.DNSName) and name.value == host)
+        for name in hosts
+    )
+
+
+def _alternatives(shown: x509.Certificate) -> list[x509.GeneralName]:
+    try:
+        return list(shown.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+    except (x509.ExtensionNotFound, ValueError):
+        return []
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
