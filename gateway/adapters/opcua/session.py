@@ -1,6 +1,7 @@
 """One session with one server, shared by the devices that stand behind it: opened, kept, lost and opened anew."""
 
 import asyncio
+import logging
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ from muster.errors import ConfigError, RequestError, Unavailable
 from muster.scans import How
 
 _log = structlog.get_logger()
+
+logging.getLogger("asyncua").setLevel(logging.CRITICAL)  # what it warns of is told by events
 
 _KEEP_ALIVE_S = 3.0
 _FIRST_REST_S = 0.5

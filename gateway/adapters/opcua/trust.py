@@ -151,19 +151,18 @@ def _names(shown: x509.Certificate, host: str) -> bool:
     hosts = [name for name in _alternatives(shown) if isinstance(name, (x509.DNSName, x509.IPAddress))]
     if not hosts:
         return True
+    named = {str(name.value).lower() for name in hosts}
+    wanted = {host.lower()}
+    if host.lower() == "localhost" or _is_loopback(host):
+        wanted |= {"localhost", socket.gethostname().lower()}
+    return bool(named & wanted)
+
+
+def _is_loopback(host: str) -> bool:
     try:
-        address = ipaddress.ip_address(host)
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return any(isinstance(name, x509.DNSName) and name.value.lower() == host.lower() for name in hosts)
-    if address.is_loopback:
-        local = ("localhost", socket.gethostname().lower())
-        if any(isinstance(name, x509.DNSName) and name.value.lower() in local for name in hosts):
-            return True
-    return any(
-        (isinstance(name, x509.IPAddress) and name.value == address)
-        or (isinstance(name, x509.DNSName) and name.value == host)
-        for name in hosts
-    )
+        return False
 
 
 def _alternatives(shown: x509.Certificate) -> list[x509.GeneralName]:

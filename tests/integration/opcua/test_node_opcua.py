@@ -1,0 +1,89 @@
+"""A server of node-opcua, with its own certificate and users: trusted, browsed, watched, written, killed, and back."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.adapter import Workplace
+from gateway.adapters.opcua.room import OpcuaRoom
+from muster.clock import SystemClock
+from muster.device import Device, ReportMode, Tag
+from muster.scans import How
+from simulators.modbus.ports import free_ports
+from tests.integration.opcua.test_session import Recorder, until
+from tests.peers import npm
+
+
+def press(number: int, port: int, user: dict[str, str] | None, mode: ReportMode) -> Device:
+    connection: dict[str, Any] = {
+        "url": f"opc.tcp://localhost:{port}",
+        "security": {"policy": "Aes256_Sha256_RsaPss", "mode": "sign_and_encrypt"},
+        "root": f"nsu=urn:peer:node-opcua;s=Press-{number}",
+        "backoff_max_s": 0.5,
+    }
+    if user is not None:
+        connection["user"] = user
+    tags = [Tag(at + 1, f"v{at}", "float64", {"node": f"{{root}}.Value{at}"}) for at in range(10)]
+    tags.append(Tag(11, "setpoint", "float64", {"node": "{root}.Setpoint"}, writable=True, low=0, high=100))
+    return Device(number, 1, f"P-{number}", "press", 1, "opcua", connection, mode, 1.0, tags)
+
+
+@pytest.mark.timeout(180)
+async def test_a_foreign_server_is_trusted_browsed_watched_written_and_survived(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    secret = tmp_path / "reader.password"
+    secret.write_text("open sesame")
+    arguments = (str(port), str(tmp_path / "pki"))
+    sink = Recorder()
+    room = OpcuaRoom(sink, SystemClock(), Workplace(1, "g", tmp_path / "room"))
+    running = asyncio.create_task(room.run())
+    user = {"username": "reader", "password_file": str(secret)}
+    devices = {
+        1: press(1, port, user, ReportMode.ON_CHANGE),
+        2: press(2, port, user, ReportMode.PERIODIC),
+    }
+    try:
+        with npm.script("node-opcua", "server.cjs", tmp_path / "peer.log", *arguments):
+            await room.configure(devices)
+            await until(lambda: bool(room.certificates()))
+            assert sink.scans == []
+            room.decide(room.certificates()[0].thumbprint, trust=True)
+            await until(lambda: {scan[0] for scan in sink.scans} == {1, 2})
+            (identity,) = [event for event in sink.events if event.kind == "identity" and event.device == 1]
+            assert identity.detail["nameplate"]["serial_number"] == "SN-Press-1"
+            assert identity.detail["server"]["manufacturer"] == "Honest Works"
+            assert identity.origin is None
+            assert (await room.write(1, 11, 42.5)).value == 42.5
+            (setpoint,) = await room.browse(1, "setpoint")
+            assert (setpoint.value, setpoint.writable) == (42.5, True)
+            await until(lambda: any(how is How.SOLICITED for _, _, how in sink.scans))
+        await until(lambda: sum(event.kind == "session_down" for event in sink.events) >= 2)
+        sink.scans.clear()
+        with npm.script("node-opcua", "server.cjs", tmp_path / "again.log", *arguments):
+            await until(lambda: {scan[0] for scan in sink.scans} == {1, 2})
+            assert {event.device for event in sink.events if event.kind == "gap"} == {1, 2}
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_wrong_password_is_told_by_name(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    secret = tmp_path / "reader.password"
+    secret.write_text("wrong")
+    sink = Recorder()
+    room = OpcuaRoom(sink, SystemClock(), Workplace(1, "g", tmp_path / "room"))
+    running = asyncio.create_task(room.run())
+    user = {"username": "reader", "password_file": str(secret)}
+    try:
+        with npm.script("node-opcua", "server.cjs", tmp_path / "peer.log", str(port), str(tmp_path / "pki")):
+            await room.configure({1: press(1, port, user, ReportMode.PERIODIC)})
+            await until(lambda: bool(room.certificates()))
+            room.decide(room.certificates()[0].thumbprint, trust=True)
+            await until(lambda: any(event.reason == "opcua.user-refused" for event in sink.events))
+            assert sink.scans == []
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

@@ -1,0 +1,72 @@
+// An OPC UA server that nobody here wrote: two presses whose variables change once a second, each in its own instant.
+// Arguments: port, folder for its certificates.
+const { OPCUAServer, OPCUACertificateManager, DataType, Variant, StatusCodes } = require("node-opcua");
+
+const VARIABLES = 10;
+
+async function main() {
+  const [port, folder] = process.argv.slice(2);
+  const serverCertificateManager = new OPCUACertificateManager({
+    rootFolder: folder,
+    automaticallyAcceptUnknownCertificate: true,
+  });
+  const server = new OPCUAServer({
+    port: Number(port),
+    hostname: "localhost",
+    serverCertificateManager,
+    serverInfo: { applicationUri: "urn:peer:node-opcua" },
+    buildInfo: { productName: "Press controller", manufacturerName: "Honest Works", softwareVersion: "1.2" },
+    userManager: { isValidUser: (user, password) => user === "reader" && password === "open sesame" },
+    allowAnonymous: true,
+  });
+  await server.initialize();
+  const namespace = server.engine.addressSpace.getOwnNamespace();
+  const changing = [];
+  for (const name of ["Press-1", "Press-2"]) {
+    const press = namespace.addObject({
+      organizedBy: server.engine.addressSpace.rootFolder.objects,
+      browseName: name,
+      nodeId: `s=${name}`,
+    });
+    const plate = namespace.addObject({ componentOf: press, browseName: "Identification", nodeId: `s=${name}.Id` });
+    for (const [field, text] of [["Manufacturer", "Honest Works"], ["SerialNumber", `SN-${name}`]]) {
+      namespace.addVariable({
+        propertyOf: plate,
+        browseName: field,
+        nodeId: `s=${name}.Id.${field}`,
+        dataType: DataType.String,
+        value: { dataType: DataType.String, value: text },
+      });
+    }
+    for (let index = 0; index < VARIABLES; index++) {
+      changing.push(
+        namespace.addVariable({
+          componentOf: press,
+          browseName: `Value${index}`,
+          nodeId: `s=${name}.Value${index}`,
+          dataType: DataType.Double,
+          value: { dataType: DataType.Double, value: index },
+        }),
+      );
+    }
+    const setpoint = namespace.addVariable({
+      componentOf: press,
+      browseName: "Setpoint",
+      nodeId: `s=${name}.Setpoint`,
+      dataType: DataType.Double,
+      value: { dataType: DataType.Double, value: 20 },
+    });
+    setpoint.accessLevel = setpoint.userAccessLevel = 3;
+  }
+  let step = 0;
+  setInterval(() => {
+    step += 1;
+    changing.forEach((variable, index) =>
+      variable.setValueFromSource(new Variant({ dataType: DataType.Double, value: step + index / 100 }), StatusCodes.Good),
+    );
+  }, 1000);
+  await server.start();
+  console.log("ready");
+}
+
+main();

