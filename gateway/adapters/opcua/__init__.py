@@ -1,8 +1,16 @@
-"""OPC UA: sessions, subscriptions and fresh reads."""
+"""OPC UA: sessions, subscriptions, fresh reads, browsing."""
 
-from gateway.adapter import Description
+from gateway.adapter import Description, Room, Sink, Workplace
 from gateway.adapters.opcua.config import TYPES, Address, Connection, check, endpoint
-from gateway.adapters.opcua.room import OpcuaRoom
+from muster.clock import Clock
+
+
+def _create(sink: Sink, clock: Clock, workplace: Workplace) -> Room:
+    """Make the room; its library is loaded here, not where only the description is needed."""
+    from gateway.adapters.opcua.room import OpcuaRoom
+
+    return OpcuaRoom(sink, clock, workplace)
+
 
 DESCRIPTION = Description(
     name="opcua",
@@ -11,6 +19,6 @@ DESCRIPTION = Description(
     address=Address,
     types=TYPES,
     endpoint=endpoint,
-    create=OpcuaRoom,
+    create=_create,
     check=check,
 )

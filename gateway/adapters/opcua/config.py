@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from muster.device import Device, Tag
+from muster.device import Device, ReportMode, Tag
 from muster.errors import ConfigError
 
 M = TypeVar("M", bound=BaseModel)
@@ -90,7 +90,9 @@ class Connection(_Model):
     """How a device is reached.
 
     root: the node id of this device's object, where one server stands for several devices. server_certificate: the
-    SHA-1 thumbprint, in upper-case hex, of a server certificate that is trusted without being decided on.
+    SHA-1 thumbprint, in upper-case hex, of a server certificate that is trusted without being decided on. time: `read`
+    takes the instant of each answer for the time of its values, as with equipment that has no clock; for polled devices
+    of a server that stamps each variable apart, whose values would each be a scan of their own.
     """
 
     url: str
@@ -103,6 +105,7 @@ class Connection(_Model):
     backoff_max_s: Annotated[float, Field(ge=0.1, le=600)] = 30.0
     sampling_interval_ms: Annotated[float, Field(ge=0, le=3_600_000)] | None = None
     deadband: Annotated[float, Field(ge=0)] | None = None
+    time: Literal["source", "read"] = "source"
     queue_size: Annotated[int, Field(ge=1, le=10_000)] = 10
 
     @field_validator("url")
@@ -136,6 +139,7 @@ class Connection(_Model):
                 "url": self.server,
                 "root": None,
                 "deadband": None,
+                "time": "source",
                 "sampling_interval_ms": None,
                 "queue_size": 10,
             }
@@ -174,6 +178,10 @@ def understand(device: Device) -> Understood:
     connection = model(Connection, device.connection, "connection")
     if not math.isfinite(device.interval_s) or device.interval_s < 0.05:
         raise ConfigError(f"interval_s: {device.interval_s} is below 0.05, the shortest")
+    if connection.time == "read" and device.report_mode is not ReportMode.POLLED:
+        raise ConfigError(
+            "connection.time: read is for polled devices; what is told unasked has its source's time"
+        )
     if not device.tags:
         raise ConfigError("tags: a device without tags cannot be watched")
     places = tuple(_place(tag, connection.root) for tag in sorted(device.tags, key=lambda tag: tag.position))

@@ -20,6 +20,7 @@ from gateway.adapters.opcua.identification import identify, origin_of
 from gateway.adapters.opcua.station import Station
 from gateway.adapters.opcua.trust import Distrusted, Trust
 from muster.clock import Clock
+from muster.device import ReportMode
 from muster.errors import ConfigError, RequestError, Unavailable
 from muster.scans import How
 
@@ -200,6 +201,8 @@ class Session:
             if self.stations.get(number) is not station:
                 del self._items[number]
                 self._handles = {h: held for h, held in self._handles.items() if held[0] is not station}
+                if not items:
+                    continue
                 gone = ua.DeleteMonitoredItemsParameters(self._subscription, items)
                 await client.uaclient.delete_monitored_items(gone)
         for number, station in list(self.stations.items()):
@@ -210,6 +213,8 @@ class Session:
                 station.identified(facts, origin_of(facts))
 
     async def _watch(self, client: Client, station: Station) -> list[int]:
+        if station.device.report_mode is ReportMode.POLLED:
+            return []
         wanted = []
         connection = station.understood.connection
         for place in station.understood.places:

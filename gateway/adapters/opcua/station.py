@@ -33,6 +33,7 @@ class Station:
             ReportMode.ON_CHANGE: window_s / 2,
         }.get(device.report_mode)
         self.offset_us: int | None = None
+        self._read_time = understood.connection.time == "read"
         self._sink = sink
         self._clock = clock
         self._told = Diagnostics()
@@ -47,7 +48,7 @@ class Station:
         groups = Groups()
         for place, data in changes:
             decoded = decode(data, place)
-            time = time_of(data, received)
+            time = received if self._read_time else time_of(data, received)
             groups.add(time, place.tag.position, decoded)
             if decoded.text is not None:
                 self._sink.text(

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.adapter import Workplace
@@ -84,6 +85,27 @@ async def test_a_wrong_password_is_told_by_name(tmp_path: Path) -> None:
             room.decide(room.certificates()[0].thumbprint, trust=True)
             await until(lambda: any(event.reason == "opcua.user-refused" for event in sink.events))
             assert sink.scans == []
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_polled_device_whose_variables_are_stamped_apart_gives_one_scan_an_answer(
+    tmp_path: Path,
+) -> None:
+    (port,) = free_ports(1)
+    sink = Recorder()
+    room = OpcuaRoom(sink, SystemClock(), Workplace(1, "g", tmp_path / "room"))
+    running = asyncio.create_task(room.run())
+    polled = press(1, port, None, ReportMode.POLLED)
+    whole = msgspec.structs.replace(polled, connection={**polled.connection, "time": "read"})
+    try:
+        with npm.script("node-opcua", "server.cjs", tmp_path / "peer.log", str(port), str(tmp_path / "pki")):
+            await room.configure({1: whole})
+            await until(lambda: bool(room.certificates()))
+            room.decide(room.certificates()[0].thumbprint, trust=True)
+            await until(lambda: len(sink.scans) > 3)
+            assert all(len(values) == 11 and how is How.SOLICITED for _, values, how in sink.scans)
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
