@@ -207,8 +207,8 @@ class Session:
                 await client.uaclient.delete_monitored_items(gone)
         for number, station in list(self.stations.items()):
             if number not in self._items:
+                station.up()  # before its first values, which come while the server still answers
                 self._items[number] = (station, await self._watch(client, station))
-                station.up()
                 facts = await identify(client, station.understood.connection, self.node)
                 station.identified(facts, origin_of(facts))
 
