@@ -93,7 +93,7 @@ class _Hub:
             self._settling.cancel()
         if self._away_since is not None:
             for station in self.stations.values():
-                station.broker_up(self._away_since, False, self._clock.now_us())
+                station.missed(self._away_since, self._clock.now_us())
 
 
 class MqttRoom:

@@ -146,13 +146,17 @@ class Station:
         """Say what was missed while the broker was away, and what can be seen of the device's session."""
         lost = not resumed or self.understood.connection.qos == 0
         if away_since is not None and lost:
-            self._sink.event(Event("gap", self._number, away_since, now_us, "mqtt.broker-away"))
+            self.missed(away_since, now_us)
         self._draining, self._last_us = resumed and not lost, 0
         if self._status is None:
             self._session = "not observable"
             self._sink.event(
                 Event("session_down", self._number, now_us, reason="mqtt.session-not-observable")
             )
+
+    def missed(self, since: int, now_us: int) -> None:
+        """Say that nothing was heard from `since` (µs) on, because the broker was away."""
+        self._sink.event(Event("gap", self._number, since, now_us, "mqtt.broker-away"))
 
     def broker_down(self, reason: str, detail: dict[str, Any], now_us: int) -> None:
         """Say that nothing can come from the device now."""
