@@ -40,13 +40,9 @@ def test_a_taken_port_a_wrong_file_and_an_unusable_folder_are_named(tmp_path: Pa
 
 @pytest.mark.timeout(240)
 def test_a_demo_counts_its_simulators_survives_a_second_start_and_leaves_nothing_when_killed(
-    tmp_path: Path, free_port: int
+    tmp_path: Path, served: Path, free_port: int
 ) -> None:
-    tmp_path.chmod(0o711)
-    for folder in tmp_path.parents:
-        if folder.owner() == tmp_path.owner() and str(folder).startswith("/tmp/"):
-            folder.chmod(0o711)
-    data = tmp_path / "data"
+    data = served / "demo"  # the database's user may pass there, whatever other test sessions do
     arguments = ["demo", *SMALL, "--port", str(free_port), "--data-dir", str(data)]
     for end in (signal.SIGTERM, signal.SIGKILL):
         with (tmp_path / "demo.out").open("ab") as log:
