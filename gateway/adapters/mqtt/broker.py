@@ -115,9 +115,10 @@ class BrokerSession:
         self._failure: BaseException | None = None
         self._answered: asyncio.Future[int] | None = None
         self._waiting: deque[tuple[int, int, int, bytes]] = deque()
+        self._under_way: set[int] = set()
+        """Packet identifiers that wait for their acknowledgement."""
         self._acked: list[tuple[bytes, int]] = []
         self._confirming: tuple[int, list[tuple[bytes, int]]] | None = None
-        self._earlier: set[bytes] = set()
         self._subscribing: dict[int, list[str]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._held = False
@@ -231,7 +232,10 @@ class BrokerSession:
         self._unwatch()
         self._client, self._writing = None, False
         wire.close()
+        if self._receipts is not None:
+            self._receipts.interrupt(digest for _, _, _, digest in self._waiting)
         self._waiting.clear()
+        self._under_way.clear()
         self._acked.clear()
         self._confirming = None
         self._subscribing.clear()
@@ -240,8 +244,7 @@ class BrokerSession:
         """Work with a session that the broker granted."""
         if self._receipts is not None and not resumed:
             self._receipts.clear()
-        self._earlier = set() if self._receipts is None else set(self._receipts.digests())
-        if self._earlier:
+        elif self._receipts is not None and len(self._receipts):
             asyncio.get_running_loop().call_later(_REDELIVERED_WITHIN_S, self._forget, self._client)
         self.connected, self.resumed = True, resumed
         self._ask(self._filters)
@@ -250,9 +253,7 @@ class BrokerSession:
     def _forget(self, client: Wire | None) -> None:
         """Drop the receipts of what the broker did not deliver again on this connection."""
         if client is not None and self._client is client and self._receipts is not None:
-            for digest in self._earlier:
-                self._receipts.drop(digest, self._receipts.slot(digest))
-            self._earlier.clear()
+            self._receipts.expire()
 
     def _readable(self) -> None:
         """Take what came, up to a limit, so that a flood leaves the loop to others."""
@@ -382,15 +383,16 @@ class BrokerSession:
             client.ack(packet.mid, packet.qos)
             return
         digest = digest_of(packet.mid, topic, payload)
-        if packet.dup and digest in self._earlier:
-            self._earlier.discard(digest)
+        slot = self._receipts.known(digest) if packet.dup else None
+        if slot is not None:
             self.redelivered += 1
-            slot = self._receipts.slot(digest)
+            if packet.mid in self._under_way:  # NATS does so whenever an acknowledgement takes long
+                return
         else:
             slot = self._sink.mark() or 0
             self._on_message(message)
             self._receipts.put(digest, slot)
-            self._earlier.discard(digest)
+        self._under_way.add(packet.mid)
         self._waiting.append((slot, packet.mid, packet.qos, digest))
         if slot <= self._sink.sealed:
             self._sealed(self._sink.sealed)
@@ -403,6 +405,7 @@ class BrokerSession:
         while waiting and waiting[0][0] <= through:
             slot, mid, qos, digest = waiting.popleft()
             wire.ack(mid, qos)
+            self._under_way.discard(mid)
             self._acked.append((digest, slot))
         if self._acked and self._confirming is None:
             _, asked = wire.unsubscribe(_NOWHERE)
@@ -412,8 +415,7 @@ class BrokerSession:
 
     def _unsubscribed(self, _client: Any, _data: Any, mid: int, *_: Any) -> None:
         if self._confirming is not None and self._confirming[0] == mid and self._receipts is not None:
-            for digest, slot in self._confirming[1]:
-                self._receipts.drop(digest, slot)
+            self._receipts.confirm(self._confirming[1])
             self._confirming = None
 
     def _subscribed(self, _client: Any, _data: Any, mid: int, codes: Any, _properties: Any) -> None:

@@ -1,29 +1,36 @@
 """Receipts: which messages of a broker were put into the outbox, so that a redelivery is not put twice.
 
-A receipt is a digest of (packet identifier, topic, payload) with the number of the slot that holds the message. It is
-in the file before that slot can be durable, so after a kill there are three cases: receipt and slot (a redelivery is
-only acknowledged), receipt without a durable slot (it does not count: the message is put again), neither. A receipt
-goes once the broker has shown that it took our acknowledgement. The file is not synced: it outlives the process, and
-a power cut may double what the broker delivers again.
+A receipt is a digest of topic and payload with the packet identifier, and the number of the slot that holds the
+message. It is in the file before that slot can be durable, so after a kill there are three cases: receipt and slot (a
+redelivery is only acknowledged), receipt without a durable slot (it does not count: the message is put again), neither.
+A receipt goes once the broker has shown that it took our acknowledgement. The file is not synced: it outlives the
+process, and a power cut may double what the broker delivers again.
+
+Brokers deliver again under the same identifier (MQTT 3.1.1, 4.4), but for NATS after its own restart. So a redelivery
+whose identifier is new is held against what we certainly never acknowledged: of that the broker owes each once more,
+and which of several equal messages is which does not matter.
 """
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from muster.errors import Unavailable
 
 DIGEST_BYTES = 16
+_CONTENT_BYTES = DIGEST_BYTES - 2
 _RECORD_BYTES = DIGEST_BYTES + 8
 _GONE = 2**64 - 1
 _COMPACT_BYTES = 4 << 20
+_FINISHED_KEPT = 8192
 
 
 def digest_of(packet: int, topic: str, payload: bytes) -> bytes:
     """Return what a redelivered message shares with its first delivery, and with nothing else that is under way."""
     name = topic.encode("utf-8", "surrogateescape")
-    head = packet.to_bytes(2, "big") + len(name).to_bytes(4, "big")
-    return hashlib.blake2b(head + name + payload, digest_size=DIGEST_BYTES).digest()
+    content = len(name).to_bytes(4, "big") + name + payload
+    return hashlib.blake2b(content, digest_size=_CONTENT_BYTES).digest() + packet.to_bytes(2, "big")
 
 
 class Receipts:
@@ -36,6 +43,12 @@ class Receipts:
         """
         self._path = path
         self._slots: dict[bytes, int] = {}
+        self._earlier: set[bytes] = set()
+        """Receipts of earlier connections whose messages have not come again."""
+        self._owed: dict[bytes, list[bytes]] = {}
+        """Content → receipts of messages that were not acknowledged when their connection ended."""
+        self._finished: dict[bytes, None] = {}
+        """Confirmed on this connection; NATS may have begun to deliver them again before it saw that."""
         self._unwritten = bytearray()
         self._file = -1
         try:
@@ -49,33 +62,82 @@ class Receipts:
             self._slots.pop(digest, None)
             if slot <= sealed:
                 self._slots[digest] = slot
+        self._earlier = set(self._slots)
         self._rewrite()
 
     def __len__(self) -> int:
         return len(self._slots)
 
-    def digests(self) -> list[bytes]:
-        """Return the digests of all receipts, oldest first."""
-        return list(self._slots)
+    def known(self, digest: bytes) -> int | None:
+        """Return the slot that holds a message that the broker delivers again, None when it was never put.
 
-    def slot(self, digest: bytes) -> int:
-        """Return the slot that holds a message. Raises KeyError for one without a receipt."""
-        return self._slots[digest]
+        0: it was acknowledged, and the broker has shown that it knows.
+        """
+        self._earlier.discard(digest)
+        owed = self._owed.get(digest[:_CONTENT_BYTES], [])
+        if digest in self._slots:
+            if digest in owed:
+                owed.remove(digest)
+            return self._slots[digest]
+        if digest in self._finished:
+            return 0
+        if not owed:
+            return None
+        before = owed.pop(0)
+        slot = self._slots[before]
+        self._earlier.discard(before)
+        self._drop(before)
+        self.put(digest, slot)
+        return slot
 
     def put(self, digest: bytes, slot: int) -> None:
         """Note that a message lies in `slot`; `flush` must follow before the event loop goes on."""
+        self._settle(digest)
         self._slots[digest] = slot
         self._unwritten += digest + slot.to_bytes(8, "big")
 
-    def drop(self, digest: bytes, slot: int) -> None:
-        """Forget a message that will not come again; one that came later under the same digest stays."""
-        if self._slots.get(digest) == slot:
-            del self._slots[digest]
-            self._unwritten += digest + _GONE.to_bytes(8, "big")
+    def confirm(self, acknowledged: Iterable[tuple[bytes, int]]) -> None:
+        """Forget messages, digest and slot, that will not come again; one put later under the same digest stays."""
+        for digest, slot in acknowledged:
+            if self._slots.get(digest) == slot:
+                self._drop(digest)
+            self._finished[digest] = None
+        while len(self._finished) > _FINISHED_KEPT:
+            del self._finished[next(iter(self._finished))]
+
+    def interrupt(self, unacknowledged: Iterable[bytes]) -> None:
+        """Note that a connection ended, and which of its messages were not acknowledged."""
+        self._finished.clear()
+        self._earlier = set(self._slots)
+        for digest in unacknowledged:
+            if digest in self._slots:
+                owed = self._owed.setdefault(digest[:_CONTENT_BYTES], [])
+                if digest not in owed:
+                    owed.append(digest)
+
+    def expire(self) -> None:
+        """Forget what came before this connection and was not delivered again: the broker had our word."""
+        for digest in self._earlier:
+            self._drop(digest)
+        self._earlier.clear()
+        self._owed.clear()
+
+    def _drop(self, digest: bytes) -> None:
+        del self._slots[digest]
+        self._unwritten += digest + _GONE.to_bytes(8, "big")
+
+    def _settle(self, digest: bytes) -> None:
+        """Let a receipt that is replaced by a newer message of the same digest be owed no more."""
+        self._earlier.discard(digest)
+        owed = self._owed.get(digest[:_CONTENT_BYTES])
+        if owed and digest in owed:
+            owed.remove(digest)
 
     def clear(self) -> None:
         """Forget all: the broker has forgotten the session. Raises Unavailable when the file cannot be written."""
         self._slots.clear()
+        self._earlier.clear()
+        self._owed.clear()
         self._rewrite()
 
     def flush(self) -> None:

@@ -36,7 +36,9 @@ def mosquitto_program() -> str:
     return found
 
 
-def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
+def wait_for(port: int, process: "subprocess.Popen[bytes] | None") -> None:
+    """Wait until a broker listens on a port."""
+    assert process is not None
     for _ in range(500):
         assert process.poll() is None, "the broker ended"
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
@@ -58,7 +60,7 @@ class Broker:
         """Start it and wait until it listens."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log)
-        _wait_for(self.port, self.process)
+        wait_for(self.port, self.process)
 
     def stop(self) -> None:
         """Stop it in good order, so that it keeps its sessions."""
