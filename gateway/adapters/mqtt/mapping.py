@@ -4,6 +4,7 @@ Most JSONPaths are plain (`$.values.temp`, `$['a b'][2]`) and become the keys to
 python-jsonpath. Tags under one parent share the walk to it.
 """
 
+import json
 import math
 import re
 from collections.abc import Sequence
@@ -70,6 +71,8 @@ def compile_path(text: str, where: str) -> Path:
             at = found.end()
         if at == len(text):
             return Path(text, tuple(keys))
+    else:
+        raise ConfigError(f"{where}: {text!r} does not begin with $")
     try:
         return Path(text, None, jsonpath.compile(text))
     except (jsonpath.JSONPathError, ValueError, IndexError) as error:
@@ -85,7 +88,7 @@ def plain(keys: Sequence[str | int]) -> str:
         elif re.fullmatch(r"[^\W\d][\w-]*", key):
             parts.append(f".{key}")
         else:
-            parts.append("['" + key.replace("\\", "\\\\").replace("'", "\\'") + "']")
+            parts.append(f"[{json.dumps(key, ensure_ascii=False)}]")
     return "$" + "".join(parts)
 
 
@@ -259,7 +262,8 @@ class Mapping:
             cut = None
         if self._scaled:
             there = ~np.isnan(array)
-            array[there] = (array * self._scale[low : high + 1] + self._offset[low : high + 1])[there]
+            with np.errstate(over="ignore"):
+                array[there] = (array * self._scale[low : high + 1] + self._offset[low : high + 1])[there]
             if (beyond := np.isinf(array)).any():
                 cut = np.zeros(len(array), np.int16) if cut is None else cut
                 array[beyond], cut[beyond] = NULL, Quality.OUT_OF_RANGE
