@@ -20,6 +20,7 @@ from api.routes import (
     book,
     counts,
     devices,
+    discovery,
     health,
     live,
     operations,
@@ -109,6 +110,6 @@ def create_app(
 
 def _versioned() -> APIRouter:
     version = APIRouter(prefix=ROOT)
-    for part in (counts, devices, readings, operations, book, rulebooks, live, session):
+    for part in (counts, devices, readings, operations, discovery, book, rulebooks, live, session):
         version.include_router(part.router)
     return version

@@ -21,6 +21,7 @@ _TAGS = {
     "devices": "Devices and their presence.",
     "readings": "What devices sent, and how their gateways fare with them.",
     "operations": "Gateways, gaps, quarantine.",
+    "discovery": "What equipment offers, and which certificates gateways trust.",
     "book": "Enterprises, and the device book as files.",
     "rulebooks": "Programmes as data.",
     "live": "The live stream.",

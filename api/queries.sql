@@ -193,6 +193,10 @@ left join lateral (
 ) w on true
 order by g.code;
 
+-- name: gateway
+-- A gateway and the number of the enterprise that it belongs to; null: the operator's.
+select id, code, enterprise from gateway where id = %(gateway)s;
+
 -- name: quarantine
 -- Messages that were refused, the newest first.
 select q.id, e.code as enterprise, g.code as gateway, q.partition, q.stream_sequence, q.reason, q.detail,

@@ -17,6 +17,8 @@ class Road:
         self._settings = settings
         self._timeout_s = timeout_s
         self._client: Client | None = None
+        self.connected = asyncio.Event()
+        """Set once the bus was reached."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Connect, patiently, and stay connected until `stop`."""
@@ -25,6 +27,7 @@ class Road:
         self._client = await connection.connect_patiently(self._settings, "api", stop)
         if self._client is None:
             return
+        self.connected.set()
         try:
             await stop.wait()
         finally:
@@ -36,8 +39,10 @@ class Road:
             return None
         return "away: devices cannot be asked anything now"
 
-    async def ask(self, subject: str, question: dict[str, Any]) -> dict[str, Any]:
-        """Ask a gateway and return its answer.
+    async def ask(
+        self, subject: str, question: dict[str, Any], timeout_s: float | None = None
+    ) -> dict[str, Any]:
+        """Ask a gateway and return its answer, within `timeout_s` or the usual time.
 
         Raises:
             Unavailable: the bus is away, or the gateway does not answer in time.
@@ -45,4 +50,4 @@ class Road:
         """
         if self._client is None or not self._client.is_connected:
             raise Unavailable("bus: away")
-        return await connection.ask(self._client, subject, question, self._timeout_s)
+        return await connection.ask(self._client, subject, question, timeout_s or self._timeout_s)

@@ -12,7 +12,7 @@ from nats.aio.client import Client
 from bus import subjects
 from bus.connection import answer
 from gateway.supervisor import Supervisor
-from muster.errors import MusterError, RequestError, Unavailable
+from muster.errors import ConfigError, MusterError, RequestError, Unavailable
 
 _log = structlog.get_logger()
 
@@ -170,6 +170,8 @@ class Requests:
             try:
                 async with asyncio.timeout(LONGEST_S):
                     return await respond(question)
+            except ConfigError as error:
+                raise RequestError(str(error), status=422, code="not-valid") from error
             except MusterError:
                 raise
             except TimeoutError as error:

@@ -5,6 +5,7 @@
 
 from services.ledger.checks import check
 from services.ledger.document import Book
+from services.ledger.edit import record_decision
 from services.ledger.export import export
 from services.ledger.files import Format, load
 from services.ledger.problems import Change, Counts, Problem, Report
@@ -26,5 +27,6 @@ __all__ = [
     "export",
     "load",
     "read_registered",
+    "record_decision",
     "template",
 ]

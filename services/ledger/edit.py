@@ -166,3 +166,25 @@ async def _present(connection: AsyncConnection[Any], enterprise: str, code: str,
 
 def _absent(enterprise: str, code: str) -> RequestError:
     return RequestError(f"no device {enterprise}/{code}", status=404, code="not-found")
+
+
+async def record_decision(
+    connection: AsyncConnection[Any],
+    *,
+    gateway: str,
+    protocol: str,
+    thumbprint: str,
+    trust: bool,
+    actor: str,
+    scope: int | None,
+) -> None:
+    """Write down who decided whether a gateway trusts a certificate, beside the changes of the book."""
+    async with connection.transaction():
+        await enter(connection, scope)
+        await record(
+            connection,
+            actor=actor,
+            scope=scope,
+            action="trust-certificate" if trust else "refuse-certificate",
+            source=f"gateway {gateway} {protocol} {thumbprint}",
+        )

@@ -11,14 +11,14 @@ from pydantic import TypeAdapter
 
 from api import models, openapi
 from api.application import create_app
-from api.models import book, counts, devices, live, operations, readings, rulebooks, session
+from api.models import book, counts, devices, discovery, live, operations, readings, rulebooks, session
 from api.problems import ProblemAnswer
 from api.settings import Settings
 
 DOCUMENT: dict[str, Any] = create_app(Settings(port=0, database=""), {}).openapi()
 MODELS = {
     name: model
-    for module in (book, counts, devices, live, operations, readings, rulebooks, session)
+    for module in (book, counts, devices, discovery, live, operations, readings, rulebooks, session)
     for name, model in vars(module).items()
 } | {"ProblemAnswer": ProblemAnswer}
 PROMISED = (
@@ -26,10 +26,14 @@ PROMISED = (
     "/api/v1/counts/protocols",
     "/api/v1/devices",
     "/api/v1/devices/{device}",
+    "/api/v1/devices/{device}/browse",
     "/api/v1/devices/{device}/presence",
     "/api/v1/devices/{device}/readings",
     "/api/v1/gaps",
     "/api/v1/gateways",
+    "/api/v1/gateways/{gateway}/certificates",
+    "/api/v1/gateways/{gateway}/certificates/{thumbprint}",
+    "/api/v1/gateways/{gateway}/discover",
     "/live",
     "/healthz",
     "/metrics",

@@ -264,6 +264,86 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/gateways/{gateway}/discover": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Look at equipment that is in no device book
+         * @description What equipment at an address offers, asked through a gateway; 503 when either does not answer.
+         */
+        post: operations["discover_api_v1_gateways__gateway__discover_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{device}/browse": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Browse what a device offers
+         * @description What a registered device offers beside its tags; 503 when its gateway does not answer.
+         */
+        get: operations["browse_api_v1_devices__device__browse_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/gateways/{gateway}/certificates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List certificates that equipment showed
+         * @description Certificates of servers, with what was decided about each; 503 when the gateway does not answer.
+         */
+        get: operations["list_certificates_api_v1_gateways__gateway__certificates_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/gateways/{gateway}/certificates/{thumbprint}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Trust or refuse a certificate
+         * @description Decide about a certificate from now on. Who did is written down beside changes of the device book.
+         */
+        post: operations["decide_api_v1_gateways__gateway__certificates__thumbprint__post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/enterprises": {
         parameters: {
             query?: never;
@@ -597,6 +677,103 @@ export interface components {
             message: string;
         };
         /**
+         * CertificateAnswer
+         * @description A certificate that equipment showed, and what was decided about it.
+         * @example {
+         *       "thumbprint": "6F1A0C3B5D7E9F1A2B3C4D5E6F708192A3B4C5D6",
+         *       "sha256": "0F1E2D3C4B5A69788796A5B4C3D2E1F00F1E2D3C4B5A69788796A5B4C3D2E1F0",
+         *       "subject": "CN=pump-server",
+         *       "issuer": "CN=pump-server",
+         *       "uri": "urn:acme:pumps",
+         *       "hosts": [
+         *         "pump-server"
+         *       ],
+         *       "not_before": "2026-01-01T00:00:00Z",
+         *       "not_after": "2028-01-01T00:00:00Z",
+         *       "state": "waiting",
+         *       "endpoint": "opc.tcp://192.0.2.10:4840",
+         *       "seen": "2026-11-23T08:00:00Z"
+         *     }
+         */
+        CertificateAnswer: {
+            /**
+             * Thumbprint
+             * @description SHA-1 of its DER form in hexadecimal, as OPC UA tools show it.
+             */
+            thumbprint: string;
+            /** Sha256 */
+            sha256: string;
+            /** Subject */
+            subject: string;
+            /** Issuer */
+            issuer: string;
+            /**
+             * Uri
+             * @description The application it names.
+             */
+            uri: string;
+            /** Hosts */
+            hosts: string[];
+            /**
+             * Not Before
+             * Format: date-time
+             * @description RFC 3339, UTC.
+             */
+            not_before: string;
+            /**
+             * Not After
+             * Format: date-time
+             * @description RFC 3339, UTC.
+             */
+            not_after: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "waiting" | "trusted" | "refused";
+            /**
+             * Endpoint
+             * @description Where it was seen.
+             */
+            endpoint: string;
+            /**
+             * Seen
+             * Format: date-time
+             * @description RFC 3339, UTC.
+             */
+            seen: string;
+        };
+        /**
+         * CertificateList
+         * @description The certificates that equipment showed to a gateway.
+         * @example {
+         *       "gateway": "demo-1",
+         *       "items": [
+         *         {
+         *           "thumbprint": "6F1A0C3B5D7E9F1A2B3C4D5E6F708192A3B4C5D6",
+         *           "sha256": "0F1E2D3C4B5A69788796A5B4C3D2E1F00F1E2D3C4B5A69788796A5B4C3D2E1F0",
+         *           "subject": "CN=pump-server",
+         *           "issuer": "CN=pump-server",
+         *           "uri": "urn:acme:pumps",
+         *           "hosts": [
+         *             "pump-server"
+         *           ],
+         *           "not_before": "2026-01-01T00:00:00Z",
+         *           "not_after": "2028-01-01T00:00:00Z",
+         *           "state": "waiting",
+         *           "endpoint": "opc.tcp://192.0.2.10:4840",
+         *           "seen": "2026-11-23T08:00:00Z"
+         *         }
+         *       ]
+         *     }
+         */
+        CertificateList: {
+            /** Gateway */
+            gateway: string;
+            /** Items */
+            items: components["schemas"]["CertificateAnswer"][];
+        };
+        /**
          * ClassAnswer
          * @description A class of industrial device as the guideline names it.
          */
@@ -834,6 +1011,23 @@ export interface components {
             least: number;
             /** Of Days */
             of_days: number;
+        };
+        /**
+         * DecideQuestion
+         * @description Whether to trust a certificate from now on.
+         * @example {
+         *       "protocol": "opcua",
+         *       "trust": true
+         *     }
+         */
+        DecideQuestion: {
+            /**
+             * Protocol
+             * @description As in a device's document.
+             */
+            protocol: string;
+            /** Trust */
+            trust: boolean;
         };
         /**
          * DefinitionAnswer
@@ -1215,6 +1409,44 @@ export interface components {
             };
         };
         /**
+         * DiscoverQuestion
+         * @description What to look at, from the gateway's side of the network.
+         * @example {
+         *       "protocol": "opcua",
+         *       "connection": {
+         *         "url": "opc.tcp://192.0.2.10:4840"
+         *       },
+         *       "search": "Pump",
+         *       "wait_s": 5
+         *     }
+         */
+        DiscoverQuestion: {
+            /**
+             * Protocol
+             * @description As in a device's document.
+             */
+            protocol: string;
+            /**
+             * Connection
+             * @description As in a device's document; passwords as files only.
+             */
+            connection: {
+                [key: string]: unknown;
+            };
+            /**
+             * Search
+             * @description Part of a path or name.
+             * @default
+             */
+            search?: string;
+            /**
+             * Wait S
+             * @description Seconds to listen where equipment speaks unasked.
+             * @default 5
+             */
+            wait_s?: number;
+        };
+        /**
          * EnterpriseAnswer
          * @description A tenant, with its places and how many devices are registered and not retired.
          * @example {
@@ -1389,6 +1621,98 @@ export interface components {
             field: string;
             /** Message */
             message: string;
+        };
+        /**
+         * FoundAnswer
+         * @description One thing that equipment offers, ready to become a tag.
+         * @example {
+         *       "path": "Pump-1/Temperature",
+         *       "name": "Temperature",
+         *       "type": "float64",
+         *       "address": {
+         *         "node": "nsu=urn:acme:pumps;s=Pump-1.Temperature"
+         *       },
+         *       "group": "Pump-1",
+         *       "unit": "°C",
+         *       "writable": false,
+         *       "value": 41.5,
+         *       "interval_s": null,
+         *       "note": ""
+         *     }
+         */
+        FoundAnswer: {
+            /**
+             * Path
+             * @description Where it stands, for people.
+             */
+            path: string;
+            /** Name */
+            name: string;
+            /**
+             * Type
+             * @description As in a tag's document.
+             */
+            type: string;
+            /**
+             * Address
+             * @description As in a tag's document.
+             */
+            address: {
+                [key: string]: unknown;
+            };
+            /**
+             * Group
+             * @description What belongs together: the object or topic that one device would be.
+             */
+            group: string;
+            /** Unit */
+            unit: string;
+            /** Writable */
+            writable: boolean;
+            /**
+             * Value
+             * @description What it showed.
+             */
+            value: number | string | null;
+            /**
+             * Interval S
+             * @description How often it came, where it comes unasked.
+             */
+            interval_s: number | null;
+            /**
+             * Note
+             * @description Message key that says what is odd about it; empty when nothing is.
+             */
+            note: string;
+        };
+        /**
+         * FoundList
+         * @description What was found.
+         * @example {
+         *       "gateway": "demo-1",
+         *       "items": [
+         *         {
+         *           "path": "Pump-1/Temperature",
+         *           "name": "Temperature",
+         *           "type": "float64",
+         *           "address": {
+         *             "node": "nsu=urn:acme:pumps;s=Pump-1.Temperature"
+         *           },
+         *           "group": "Pump-1",
+         *           "unit": "°C",
+         *           "writable": false,
+         *           "value": 41.5,
+         *           "interval_s": null,
+         *           "note": ""
+         *         }
+         *       ]
+         *     }
+         */
+        FoundList: {
+            /** Gateway */
+            gateway: string;
+            /** Items */
+            items: components["schemas"]["FoundAnswer"][];
         };
         /**
          * FrameAnswer
@@ -4946,6 +5270,627 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["QuarantinePage"];
+                };
+            };
+            /** @description No token in force. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    /**
+                     * @example {
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
+                     *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
+                     *       "errors": [
+                     *         {
+                     *           "field": "query.at",
+                     *           "message": "2027-01-01T00:00:00Z has not come yet"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                };
+            };
+            /** @description Not there, or not yours. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    /**
+                     * @example {
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
+                     *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
+                     *       "errors": [
+                     *         {
+                     *           "field": "query.at",
+                     *           "message": "2027-01-01T00:00:00Z has not come yet"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                };
+            };
+            /** @description A parameter is not valid; `errors` names it. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    /**
+                     * @example {
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
+                     *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
+                     *       "errors": [
+                     *         {
+                     *           "field": "query.at",
+                     *           "message": "2027-01-01T00:00:00Z has not come yet"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                };
+            };
+            /** @description Something this needs is away, or the answer takes too long. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    /**
+                     * @example {
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
+                     *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
+                     *       "errors": [
+                     *         {
+                     *           "field": "query.at",
+                     *           "message": "2027-01-01T00:00:00Z has not come yet"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                };
+            };
+        };
+    };
+    discover_api_v1_gateways__gateway__discover_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The gateway's number. */
+                gateway: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "protocol": "opcua",
+                 *       "connection": {
+                 *         "url": "opc.tcp://192.0.2.10:4840"
+                 *       },
+                 *       "search": "Pump",
+                 *       "wait_s": 5
+                 *     }
+                 */
+                "application/json": components["schemas"]["DiscoverQuestion"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "gateway": "demo-1",
+                     *       "items": [
+                     *         {
+                     *           "path": "Pump-1/Temperature",
+                     *           "name": "Temperature",
+                     *           "type": "float64",
+                     *           "address": {
+                     *             "node": "nsu=urn:acme:pumps;s=Pump-1.Temperature"
+                     *           },
+                     *           "group": "Pump-1",
+                     *           "unit": "°C",
+                     *           "writable": false,
+                     *           "value": 41.5,
+                     *           "interval_s": null,
+                     *           "note": ""
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["FoundList"];
+                };
+            };
+            /** @description No token in force. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    /**
+                     * @example {
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
+                     *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
+                     *       "errors": [
+                     *         {
+                     *           "field": "query.at",
+                     *           "message": "2027-01-01T00:00:00Z has not come yet"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                };
+            };
+            /** @description Not there, or not yours. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    /**
+                     * @example {
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
+                     *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
+                     *       "errors": [
+                     *         {
+                     *           "field": "query.at",
+                     *           "message": "2027-01-01T00:00:00Z has not come yet"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                };
+            };
+            /** @description A parameter is not valid; `errors` names it. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    /**
+                     * @example {
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
+                     *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
+                     *       "errors": [
+                     *         {
+                     *           "field": "query.at",
+                     *           "message": "2027-01-01T00:00:00Z has not come yet"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                };
+            };
+            /** @description Something this needs is away, or the answer takes too long. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    /**
+                     * @example {
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
+                     *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
+                     *       "errors": [
+                     *         {
+                     *           "field": "query.at",
+                     *           "message": "2027-01-01T00:00:00Z has not come yet"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                };
+            };
+        };
+    };
+    browse_api_v1_devices__device__browse_get: {
+        parameters: {
+            query?: {
+                /** @description Part of a path or name. */
+                search?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The device's number. */
+                device: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "gateway": "demo-1",
+                     *       "items": [
+                     *         {
+                     *           "path": "Pump-1/Temperature",
+                     *           "name": "Temperature",
+                     *           "type": "float64",
+                     *           "address": {
+                     *             "node": "nsu=urn:acme:pumps;s=Pump-1.Temperature"
+                     *           },
+                     *           "group": "Pump-1",
+                     *           "unit": "°C",
+                     *           "writable": false,
+                     *           "value": 41.5,
+                     *           "interval_s": null,
+                     *           "note": ""
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["FoundList"];
+                };
+            };
+            /** @description No token in force. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    /**
+                     * @example {
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
+                     *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
+                     *       "errors": [
+                     *         {
+                     *           "field": "query.at",
+                     *           "message": "2027-01-01T00:00:00Z has not come yet"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                };
+            };
+            /** @description Not there, or not yours. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    /**
+                     * @example {
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
+                     *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
+                     *       "errors": [
+                     *         {
+                     *           "field": "query.at",
+                     *           "message": "2027-01-01T00:00:00Z has not come yet"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                };
+            };
+            /** @description A parameter is not valid; `errors` names it. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    /**
+                     * @example {
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
+                     *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
+                     *       "errors": [
+                     *         {
+                     *           "field": "query.at",
+                     *           "message": "2027-01-01T00:00:00Z has not come yet"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                };
+            };
+            /** @description Something this needs is away, or the answer takes too long. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    /**
+                     * @example {
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
+                     *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
+                     *       "errors": [
+                     *         {
+                     *           "field": "query.at",
+                     *           "message": "2027-01-01T00:00:00Z has not come yet"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                };
+            };
+        };
+    };
+    list_certificates_api_v1_gateways__gateway__certificates_get: {
+        parameters: {
+            query?: {
+                /** @description A protocol. */
+                protocol?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The gateway's number. */
+                gateway: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "gateway": "demo-1",
+                     *       "items": [
+                     *         {
+                     *           "thumbprint": "6F1A0C3B5D7E9F1A2B3C4D5E6F708192A3B4C5D6",
+                     *           "sha256": "0F1E2D3C4B5A69788796A5B4C3D2E1F00F1E2D3C4B5A69788796A5B4C3D2E1F0",
+                     *           "subject": "CN=pump-server",
+                     *           "issuer": "CN=pump-server",
+                     *           "uri": "urn:acme:pumps",
+                     *           "hosts": [
+                     *             "pump-server"
+                     *           ],
+                     *           "not_before": "2026-01-01T00:00:00Z",
+                     *           "not_after": "2028-01-01T00:00:00Z",
+                     *           "state": "waiting",
+                     *           "endpoint": "opc.tcp://192.0.2.10:4840",
+                     *           "seen": "2026-11-23T08:00:00Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CertificateList"];
+                };
+            };
+            /** @description No token in force. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    /**
+                     * @example {
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
+                     *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
+                     *       "errors": [
+                     *         {
+                     *           "field": "query.at",
+                     *           "message": "2027-01-01T00:00:00Z has not come yet"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                };
+            };
+            /** @description Not there, or not yours. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    /**
+                     * @example {
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
+                     *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
+                     *       "errors": [
+                     *         {
+                     *           "field": "query.at",
+                     *           "message": "2027-01-01T00:00:00Z has not come yet"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                };
+            };
+            /** @description A parameter is not valid; `errors` names it. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    /**
+                     * @example {
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
+                     *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
+                     *       "errors": [
+                     *         {
+                     *           "field": "query.at",
+                     *           "message": "2027-01-01T00:00:00Z has not come yet"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                };
+            };
+            /** @description Something this needs is away, or the answer takes too long. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    /**
+                     * @example {
+                     *       "type": "urn:muster:problem:in-the-future",
+                     *       "title": "The request is not valid",
+                     *       "status": 422,
+                     *       "detail": "at: 2027-01-01T00:00:00Z has not come yet",
+                     *       "instance": "/api/v1/counts/devices",
+                     *       "code": "in-the-future",
+                     *       "errors": [
+                     *         {
+                     *           "field": "query.at",
+                     *           "message": "2027-01-01T00:00:00Z has not come yet"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                };
+            };
+        };
+    };
+    decide_api_v1_gateways__gateway__certificates__thumbprint__post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The gateway's number. */
+                gateway: number;
+                /** @description SHA-1 of the certificate's DER form, in hexadecimal. */
+                thumbprint: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "protocol": "opcua",
+                 *       "trust": true
+                 *     }
+                 */
+                "application/json": components["schemas"]["DecideQuestion"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "thumbprint": "6F1A0C3B5D7E9F1A2B3C4D5E6F708192A3B4C5D6",
+                     *       "sha256": "0F1E2D3C4B5A69788796A5B4C3D2E1F00F1E2D3C4B5A69788796A5B4C3D2E1F0",
+                     *       "subject": "CN=pump-server",
+                     *       "issuer": "CN=pump-server",
+                     *       "uri": "urn:acme:pumps",
+                     *       "hosts": [
+                     *         "pump-server"
+                     *       ],
+                     *       "not_before": "2026-01-01T00:00:00Z",
+                     *       "not_after": "2028-01-01T00:00:00Z",
+                     *       "state": "waiting",
+                     *       "endpoint": "opc.tcp://192.0.2.10:4840",
+                     *       "seen": "2026-11-23T08:00:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CertificateAnswer"];
                 };
             };
             /** @description No token in force. */
