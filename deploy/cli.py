@@ -17,6 +17,7 @@ from deploy import cli_book, cli_device, cli_discover, cli_operate, cli_simulate
 from deploy.console_output import DataDir, Json, show
 from deploy.doctor import examine
 from deploy.layout import layout_of
+from deploy.running import chosen
 from deploy.running import status as running_status
 from muster import __version__
 from muster.errors import MusterError, RequestError
@@ -62,7 +63,7 @@ def up(
 @app.command()
 def status(data_dir: DataDir = None, as_json: Json = False) -> None:
     """Say what is up and what is not."""
-    found = running_status(layout_of(data_dir))
+    found = running_status(chosen(data_dir))
     if as_json:
         print(json.dumps(found, ensure_ascii=False))
     else:
@@ -74,7 +75,7 @@ def status(data_dir: DataDir = None, as_json: Json = False) -> None:
 @app.command()
 def doctor(data_dir: DataDir = None, as_json: Json = False) -> None:
     """Examine a running installation and say what to do about what is not well."""
-    findings = asyncio.run(examine(layout_of(data_dir)))
+    findings = asyncio.run(examine(chosen(data_dir)))
     if as_json:
         print(json.dumps([finding.as_json() for finding in findings], ensure_ascii=False))
     else:
@@ -87,9 +88,9 @@ def doctor(data_dir: DataDir = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def version() -> None:
+def version(as_json: Json = False) -> None:
     """Say which version this is."""
-    print(__version__)
+    print(json.dumps({"version": __version__}) if as_json else __version__)
 
 
 def _status_lines(found: dict[str, Any]) -> list[str]:

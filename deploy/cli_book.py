@@ -4,15 +4,14 @@ import asyncio
 import base64
 import getpass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import msgspec
 import typer
 
 from deploy.console_output import DataDir, Json, show
-from deploy.layout import layout_of
 from deploy.protocols import protocol_infos
-from deploy.running import connections
+from deploy.running import chosen, connections
 from muster.errors import ConfigError
 from services import ledger
 from services.ledger.edit import add_gateway, revoke_key
@@ -36,7 +35,7 @@ def import_book(
     as_json: Json = False,
 ) -> None:
     """Import a device book: all of it, or nothing and every mistake by sheet, row and column."""
-    layout = layout_of(data_dir)
+    layout = chosen(data_dir)
 
     async def work() -> Report:
         book = ledger.load(file, fixed={"model": model} if model else None)
@@ -51,7 +50,11 @@ def import_book(
                 retire_missing=retire_missing,
             )
 
-    report = asyncio.run(work())
+    end(asyncio.run(work()), as_json=as_json)
+
+
+def end(report: Report, *, as_json: bool) -> NoReturn:
+    """Print the report and end with its exit code."""
     if as_json:
         show([msgspec.json.encode(report).decode()])
     else:
@@ -76,21 +79,28 @@ def export_book(
     sheet: Annotated[str, typer.Option(help="which sheet a CSV holds")] = "devices",
     language: Language = "zh-CN",
     data_dir: DataDir = None,
+    as_json: Json = False,
 ) -> None:
     """Export the device book; importing it again changes nothing."""
-    layout = layout_of(data_dir)
+    layout = chosen(data_dir)
     formats: dict[str, ledger.Format] = {".yaml": "yaml", ".yml": "yaml", ".csv": "csv", ".xlsx": "xlsx"}
-    chosen = formats.get(file.suffix.lower())
-    if chosen is None:
+    kind = formats.get(file.suffix.lower())
+    if kind is None:
         raise ConfigError(f"{file}: its name ends in none of {', '.join(formats)}")
 
     async def work() -> bytes:
         async with connected(connections(layout).api, "export") as session:
             return await export(
-                session, chosen, None, sheet=sheet, language="en" if language == "en" else "zh-CN"
+                session, kind, None, sheet=sheet, language="en" if language == "en" else "zh-CN"
             )
 
-    file.write_bytes(asyncio.run(work()))
+    body = asyncio.run(work())
+    try:
+        file.write_bytes(body)
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}") from error
+    if as_json:
+        show([msgspec.json.encode({"file": str(file), "bytes": len(body)}).decode()])
 
 
 @gateways.command("add")
@@ -100,9 +110,10 @@ def gateway_add(
     name: Annotated[str, typer.Option()] = "",
     enterprise: Annotated[str | None, typer.Option(help="code of the enterprise it belongs to")] = None,
     data_dir: DataDir = None,
+    as_json: Json = False,
 ) -> None:
     """Register a gateway that runs elsewhere, and enrol its key."""
-    layout = layout_of(data_dir)
+    layout = chosen(data_dir)
     key = _key(public_key)
 
     async def work() -> Report:
@@ -117,9 +128,7 @@ def gateway_add(
                 scope=None,
             )
 
-    report = asyncio.run(work())
-    show_report(report)
-    raise typer.Exit(0 if report.ok else 2)
+    end(asyncio.run(work()), as_json=as_json)
 
 
 @gateways.command("revoke")
@@ -127,9 +136,10 @@ def gateway_revoke(
     code: str,
     public_key: Annotated[str, typer.Option(help="the key, 32 bytes as base64")],
     data_dir: DataDir = None,
+    as_json: Json = False,
 ) -> None:
     """Refuse from now on what a gateway's key signs."""
-    layout = layout_of(data_dir)
+    layout = chosen(data_dir)
 
     async def work() -> None:
         async with connected(connections(layout).api, "gateway") as session:
@@ -138,6 +148,8 @@ def gateway_revoke(
             )
 
     asyncio.run(work())
+    if as_json:
+        show([msgspec.json.encode({"gateway": code, "revoked": public_key}).decode()])
 
 
 def _key(public_key: str) -> bytes:

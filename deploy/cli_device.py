@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import json
 from collections.abc import Awaitable, Callable
 from datetime import date, datetime
 from pathlib import Path
@@ -10,14 +11,12 @@ from typing import Annotated, Any, TypeVar
 import typer
 from psycopg import AsyncConnection
 
-from deploy.cli_book import show_report
-from deploy.console_output import DataDir
-from deploy.layout import layout_of
+from deploy.cli_book import end
+from deploy.console_output import DataDir, Json, show
 from deploy.protocols import protocol_infos
-from deploy.running import connections
+from deploy.running import chosen, connections
 from muster.errors import ConfigError
 from services.ledger.edit import attest_device, change_device, retire_device
-from services.ledger.problems import Report
 from store.connection import connected
 
 devices = typer.Typer(no_args_is_help=True, help="Change, attest or retire one device.")
@@ -32,10 +31,11 @@ def change(
     code: Code,
     changes: Annotated[list[str], typer.Argument(help="field=value, as in the document")],
     data_dir: DataDir = None,
+    as_json: Json = False,
 ) -> None:
     """Change fields of a device, such as interval_s=5."""
     wanted = dict(_pair(one) for one in changes)
-    _end(
+    end(
         _with_book(
             data_dir,
             lambda session: change_device(
@@ -47,7 +47,8 @@ def change(
                 actor=getpass.getuser(),
                 scope=None,
             ),
-        )
+        ),
+        as_json=as_json,
     )
 
 
@@ -63,13 +64,14 @@ def attest(
     ] = None,
     real: Annotated[bool, typer.Option("--real", help="set its origin to real as well")] = False,
     data_dir: DataDir = None,
+    as_json: Json = False,
 ) -> None:
     """Record who says that a device is a real machine, with its nameplate."""
     try:
         photograph = nameplate.read_bytes()
     except OSError as error:
         raise ConfigError(f"--nameplate {nameplate}: {error.strerror}") from error
-    _end(
+    end(
         _with_book(
             data_dir,
             lambda session: attest_device(
@@ -85,12 +87,13 @@ def attest(
                 actor=getpass.getuser(),
                 scope=None,
             ),
-        )
+        ),
+        as_json=as_json,
     )
 
 
 @devices.command()
-def retire(enterprise: Enterprise, code: Code, data_dir: DataDir = None) -> None:
+def retire(enterprise: Enterprise, code: Code, data_dir: DataDir = None, as_json: Json = False) -> None:
     """Retire a device: no longer watched or counted from now on; its past stays."""
     _with_book(
         data_dir,
@@ -98,6 +101,8 @@ def retire(enterprise: Enterprise, code: Code, data_dir: DataDir = None) -> None
             session, enterprise=enterprise, code=code, actor=getpass.getuser(), scope=None
         ),
     )
+    if as_json:
+        show([json.dumps({"enterprise": enterprise, "code": code, "retired": True}, ensure_ascii=False)])
 
 
 def _pair(said: str) -> tuple[str, str]:
@@ -109,12 +114,7 @@ def _pair(said: str) -> tuple[str, str]:
 
 def _with_book(data_dir: Path | None, work: Callable[[AsyncConnection[Any]], Awaitable[T]]) -> T:
     async def run() -> T:
-        async with connected(connections(layout_of(data_dir)).api, "device") as session:
+        async with connected(connections(chosen(data_dir)).api, "device") as session:
             return await work(session)
 
     return asyncio.run(run())
-
-
-def _end(report: Report) -> None:
-    show_report(report)
-    raise typer.Exit(0 if report.ok else 2)

@@ -1,6 +1,7 @@
 """`muster discover` and `muster certificate`: what equipment offers, and whom a gateway trusts."""
 
 import asyncio
+import getpass
 import json
 import re
 from datetime import UTC, datetime
@@ -12,9 +13,9 @@ import yaml
 
 from bus import connection, subjects
 from deploy.console_output import DataDir, Json, show
-from deploy.layout import layout_of
-from deploy.running import connections
+from deploy.running import chosen, connections
 from muster.errors import ConfigError, RequestError
+from services.ledger.edit import record_decision
 from store.connection import connected
 
 certificates = typer.Typer(no_args_is_help=True, help="Certificates that equipment showed to a gateway.")
@@ -119,24 +120,45 @@ def list_certificates(
 
 @certificates.command("trust")
 def trust(
-    thumbprint: str, gateway: Gateway = "demo-1", protocol: Protocol = "opcua", data_dir: DataDir = None
+    thumbprint: str,
+    gateway: Gateway = "demo-1",
+    protocol: Protocol = "opcua",
+    data_dir: DataDir = None,
+    as_json: Json = False,
 ) -> None:
     """Trust a certificate from now on."""
-    _decide(thumbprint, gateway, protocol, data_dir, trust=True)
+    _decide(thumbprint, gateway, protocol, data_dir, trust=True, as_json=as_json)
 
 
 @certificates.command("refuse")
 def refuse(
-    thumbprint: str, gateway: Gateway = "demo-1", protocol: Protocol = "opcua", data_dir: DataDir = None
+    thumbprint: str,
+    gateway: Gateway = "demo-1",
+    protocol: Protocol = "opcua",
+    data_dir: DataDir = None,
+    as_json: Json = False,
 ) -> None:
     """Refuse a certificate from now on."""
-    _decide(thumbprint, gateway, protocol, data_dir, trust=False)
+    _decide(thumbprint, gateway, protocol, data_dir, trust=False, as_json=as_json)
 
 
-def _decide(thumbprint: str, gateway: str, protocol: str, data_dir: Path | None, *, trust: bool) -> None:
-    question = {"protocol": protocol, "thumbprint": thumbprint, "trust": trust}
-    decided = asyncio.run(_ask(gateway, "decide", question, data_dir))["certificate"]
-    show([f"{decided['state']:<8} {decided['thumbprint']}  {decided['subject']}"])
+def _decide(
+    thumbprint: str, gateway: str, protocol: str, data_dir: Path | None, *, trust: bool, as_json: bool
+) -> None:
+    """Let the gateway decide, and write down who did; what it refuses is not written down."""
+    question: dict[str, Any] = {"protocol": protocol, "thumbprint": thumbprint.upper(), "trust": trust}
+
+    async def work() -> dict[str, Any]:
+        ways = connections(chosen(data_dir))
+        async with connected(ways.api, "certificate") as session, session.transaction():
+            await record_decision(session, gateway=gateway, **question, actor=getpass.getuser(), scope=None)
+            return await _ask(gateway, "decide", question, data_dir)
+
+    decided = asyncio.run(work())["certificate"]
+    if as_json:
+        show([json.dumps(decided, ensure_ascii=False)])
+    else:
+        show([f"{decided['state']:<8} {decided['thumbprint']}  {decided['subject']}"])
 
 
 def _read_connection(given: str) -> dict[str, Any]:
@@ -151,7 +173,7 @@ def _read_connection(given: str) -> dict[str, Any]:
 
 
 async def _ask(gateway: str, verb: str, question: dict[str, Any], data_dir: Path | None) -> dict[str, Any]:
-    ways = connections(layout_of(data_dir))
+    ways = connections(chosen(data_dir))
     async with connected(ways.owner, "discover") as session:
         answer = await session.execute("select id from gateway where code = %s", (gateway,))
         row = await answer.fetchone()

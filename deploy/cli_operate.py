@@ -1,6 +1,7 @@
 """`muster quarantine` and `muster token`: looking after a running installation."""
 
 import asyncio
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,10 +11,10 @@ import typer
 
 from api import tokens as access
 from deploy.console_output import DataDir, Json, show
-from deploy.layout import layout_of
 from deploy.progress import both
-from deploy.running import Connections, connections
+from deploy.running import Connections, chosen, connections
 from ingest import quarantine as refused
+from muster.errors import RequestError
 
 quarantine = typer.Typer(no_args_is_help=True, help="Batches that were refused, and storing them after all.")
 tokens = typer.Typer(no_args_is_help=True, help="Access tokens of the API and the console.")
@@ -37,9 +38,27 @@ def quarantine_list(
 
 
 @quarantine.command("replay")
-def quarantine_replay(number: int, data_dir: DataDir = None) -> None:
+def quarantine_replay(number: int, data_dir: DataDir = None, as_json: Json = False) -> None:
     """Store a refused batch after its reason was mended."""
-    show([str(asyncio.run(refused.replay(_ways(data_dir).ingest, number)))])
+    batch = asyncio.run(refused.replay(_ways(data_dir).ingest, number))
+    if as_json:
+        _print({"id": number, "batch": batch})
+    else:
+        show([str(batch)])
+
+
+@quarantine.command("show")
+def quarantine_show(number: int, data_dir: DataDir = None, as_json: Json = False) -> None:
+    """Show everything that was written down of a refused batch."""
+    found = asyncio.run(refused.entries(_ways(data_dir).ingest, 1, before=number + 1))
+    if not found or found[0].id != number:
+        raise RequestError(f"quarantine {number}: there is none", status=404, code="not-found")
+    (entry,) = found
+    if as_json:
+        _print(entry)
+        return
+    show([both(entry.reason, **entry.detail)])
+    show([f"  {name:<16} {value}" for name, value in asdict(entry).items() if value is not None])
 
 
 @tokens.command("create")
@@ -79,13 +98,15 @@ def token_list(data_dir: DataDir = None, as_json: Json = False) -> None:
 
 
 @tokens.command("revoke")
-def token_revoke(number: int, data_dir: DataDir = None) -> None:
+def token_revoke(number: int, data_dir: DataDir = None, as_json: Json = False) -> None:
     """Refuse a token from now on."""
     asyncio.run(access.revoke(_ways(data_dir).owner, number))
+    if as_json:
+        _print({"id": number, "revoked": True})
 
 
 def _ways(data_dir: Path | None) -> Connections:
-    return connections(layout_of(data_dir))
+    return connections(chosen(data_dir))
 
 
 def _print(value: Any) -> None:

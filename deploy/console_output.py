@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="where the installation keeps its data")]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        envvar="MUSTER_DATA_DIR",
+        help="where the installation keeps its data; without it that of the only one that runs here",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="one JSON value on stdout")]
 
 

@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from psutil import pid_exists as alive
 
-from deploy.running import alive
 from tests.faults.stack import MUSTER, stack, wait_until
 
 SMALL = ["--devices", "18"]

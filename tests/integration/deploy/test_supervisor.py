@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from psutil import pid_exists as alive
 
 from deploy.child import Child, Command, keep_small, last_words, start
-from deploy.running import alive
 from deploy.supervisor import Crash, Supervisor
 from muster.errors import ConfigError
 
