@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import demo, ingest, modbus
+from benchmarks import demo, ingest, modbus, opcua
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -18,12 +18,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="./run bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter runs: within 5 minutes")
     parser.add_argument("--json", action="store_true", help="no table")
-    parser.add_argument("--only", choices=("ingest", "modbus", "demo"), help="one of them")
+    parser.add_argument("--only", choices=("ingest", "modbus", "opcua", "demo"), help="one of them")
     given = parser.parse_args()
     repeats, seconds = (1, 10) if given.quick else (5, 20)
     suites = {
         "ingest": lambda: ingest.measure(repeats + 2 * given.quick, 60 if given.quick else 120),
         "modbus": lambda: modbus.measure(repeats, seconds),
+        "opcua": lambda: opcua.measure(repeats, seconds),
         "demo": lambda: demo.measure(30 if given.quick else 120),
     }
     found: dict[str, Any] = {
@@ -56,6 +57,9 @@ def headline(found: dict[str, Any]) -> dict[str, Any]:
         short["modbus_us_per_poll"] = shape["us_per_poll"]["gateway"]
         short["modbus_to_bare"] = shape["to_bare"]["ratio"]
         short["modbus_to_pymodbus"] = shape["to_pymodbus"]["ratio"]
+    if "opcua" in found:
+        short["opcua_us_per_change"] = found["opcua"]["1x1000"]["us_per_change"]
+        short["opcua_to_bare"] = found["opcua"]["1x1000"]["to_bare"]["ratio"]
     return short
 
 

@@ -1,0 +1,92 @@
+"""The gateway's CPU per OPC UA data change, outbox and signature included, against bare asyncua on the same server.
+
+Two shapes: one session with 1,000 variables of 100 devices, and 100 sessions with the 10 variables of one device each;
+every variable changes once a second.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from benchmarks.gateway import work
+from benchmarks.opcua_server import node
+from benchmarks.samples import Pairs
+from benchmarks.servers import servers
+from muster.device import Device, ReportMode, Tag
+from simulators.modbus.ports import free_ports
+
+DEVICES, VARIABLES = 100, 10
+SETTLE_S = 20.0
+SESSIONS = {"1x1000": 1, "100x10": 100}
+
+
+def measure(repeats: int, seconds: int) -> dict[str, Any]:
+    """Return the figures of each shape: µs per change of both, their ratio, readings per scan, memory."""
+    found: dict[str, Any] = {}
+    for name, sessions in SESSIONS.items():
+        pairs = Pairs()
+        with servers() as around, _equipment() as port:
+            for _ in range(repeats):
+                done = work(around, documents(port, sessions), SETTLE_S, seconds)
+                pairs.add(1e6 * done.cpu_s / done.readings, _bare(sessions, port, seconds))
+        found[name] = {
+            "us_per_change": pairs.summary()["ours"],
+            "to_bare": pairs.summary(),
+            "missed_share": 1.0 - done.readings / (DEVICES * VARIABLES * done.span_s),
+            "readings_per_scan": done.readings / done.scans,
+            "memory_mb": done.memory_mb,
+        }
+    return found
+
+
+def documents(port: int, sessions: int) -> list[Device]:
+    """Return the devices, spread over `sessions`: another host name of this machine makes another session."""
+    tags = [range(1, VARIABLES + 1) for _ in range(DEVICES)]
+    return [
+        Device(
+            number=device + 1,
+            version=1,
+            code=f"B-{device}",
+            name=f"bench {device}",
+            enterprise=1,
+            protocol="opcua",
+            connection={
+                "url": f"opc.tcp://127.0.0.{device % sessions + 1}:{port}",
+                "security": {"policy": "None", "mode": "none"},
+            },
+            report_mode=ReportMode.PERIODIC,
+            interval_s=1.0,
+            tags=[Tag(at, f"v{at}", "float64", {"node": node(device, at - 1)}) for at in positions],
+        )
+        for device, positions in enumerate(tags)
+    ]
+
+
+@contextmanager
+def _equipment() -> Iterator[int]:
+    (port,) = free_ports(1)
+    argv = [sys.executable, "-m", "benchmarks.opcua_server", str(DEVICES), str(VARIABLES), str(port)]
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdout is not None
+    try:
+        process.stdout.readline()
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def _bare(sessions: int, port: int, seconds: int) -> float:
+    argv = [
+        sys.executable,
+        "-m",
+        "benchmarks.opcua_client",
+        *map(str, (sessions, DEVICES, VARIABLES, port, seconds)),
+    ]
+    done = subprocess.run(argv, capture_output=True, check=True)
+    figures = json.loads(done.stdout.splitlines()[-1])
+    return float(1e6 * figures["cpu_s"] / figures["changes"])
