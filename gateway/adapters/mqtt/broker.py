@@ -98,7 +98,7 @@ class BrokerSession:
         self._sink = sink
         self._clock = clock
         self._on_message, self._on_up, self._on_down = on_message, on_up, on_down
-        self._will = will
+        self.will = will
         self._lasting = lasting
         self._filters: dict[str, int] = {}
         mark = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:8]
@@ -172,8 +172,8 @@ class BrokerSession:
         self._ended, self._answered = loop.create_future(), loop.create_future()
         context, password = await asyncio.to_thread(self._prepare)
         wire = Wire(self.settings, self.client_id, password, self._lasting, context)
-        if self._will is not None:
-            wire.will_set(*self._will)
+        if self.will is not None:
+            wire.will_set(*self.will)
         wire.on_connect = self._connack
         wire.on_disconnect = self._disconnected
         wire.on_message = self._arrived

@@ -1,0 +1,145 @@
+"""What a Sparkplug device's `connection` and a tag's `address` may say, and what both mean together. Data only."""
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gateway.adapters.mqtt.settings import BrokerSettings
+from gateway.adapters.mqtt.values import TYPES as JSON_TYPES
+from gateway.adapters.sparkplug.topics import Node
+from muster.device import Device, Tag
+from muster.errors import ConfigError
+
+M = TypeVar("M", bound=BaseModel)
+Name = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^/+#\x00]+$")]
+TYPES = JSON_TYPES | {"datetime"}
+_UNSCALED = frozenset({"bool", "string", "datetime"})
+_MOST_POSITIONS = 65_535
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Address(_Model):
+    """Where a tag's value stands: a metric by its full name, and, below it, in this order:
+
+    member: names of a template's metrics, each within the one before. column, row: of a dataset, rows from 0.
+    index: of an array's element, from 0.
+    """
+
+    metric: Annotated[str, Field(min_length=1, max_length=1000)]
+    member: Annotated[tuple[str, ...], Field(max_length=8)] = ()
+    column: str | None = None
+    row: Annotated[int, Field(ge=0, lt=100_000)] | None = None
+    index: Annotated[int, Field(ge=0, lt=100_000)] | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether the value is the metric's own."""
+        return not self.member and self.column is None and self.row is None and self.index is None
+
+
+class Connection(_Model):
+    """Which edge node, or which of its devices, is the device.
+
+    host_id: under which this gateway is a host application at the broker, where its STATE stands; made from the
+    gateway's name unless said. Each gateway needs its own. identity: name of a fact (`serial_number`, …) → metric of
+    the birth, beside those under `Properties/`. command_by: how a command names its metric: by the alias that the
+    birth gave it, as Sparkplug 3.0 demands, or by its name, for equipment that knows names only. reorder_ms: how long
+    a message that is missing may still come before a rebirth is asked for. timeout_ms: how long a written metric may
+    take to read back.
+    """
+
+    broker: BrokerSettings
+    host_id: Name | None = None
+    group: Name
+    edge_node: Name
+    device: Name | None = None
+    qos: Literal[0, 1] = 1
+    identity: Annotated[dict[str, str], Field(max_length=16)] = {}
+    command_by: Literal["alias", "name"] = "alias"
+    reorder_ms: Annotated[int, Field(ge=0, le=60_000)] = 2000
+    timeout_ms: Annotated[int, Field(ge=100, le=25_000)] = 5000
+
+    @property
+    def node(self) -> Node:
+        """The edge node."""
+        return Node(self.group, self.edge_node)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A tag with its address."""
+
+    tag: Tag
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """A device's document, checked; `places`: metric's name → the tags in it."""
+
+    connection: Connection
+    places: dict[str, list[Place]]
+
+
+def endpoint(connection: BaseModel) -> str:
+    """Return a text equal for two devices iff they are the same edge node or device at the same broker."""
+    assert isinstance(connection, Connection)
+    below = "" if connection.device is None else f"/{connection.device}"
+    return f"{connection.broker.text}/{connection.group}/{connection.edge_node}{below}"
+
+
+def check(device: Device) -> None:
+    """Check a device's document whole. Raises ConfigError naming the field."""
+    understand(device)
+
+
+def understand(device: Device) -> Understood:
+    """Return what a device's document means. Raises ConfigError naming the field."""
+    connection = model(Connection, device.connection, "connection")
+    if connection.broker.share is not None:
+        raise ConfigError("connection.broker.share: a host application must hear every message itself")
+    if not math.isfinite(device.interval_s) or device.interval_s <= 0:
+        raise ConfigError(f"interval_s: {device.interval_s} is not above 0")
+    if not device.tags:
+        raise ConfigError("tags: a device without tags has nothing to map")
+    positions = sorted(tag.position for tag in device.tags)
+    if positions[0] < 1 or positions[-1] > _MOST_POSITIONS or len(set(positions)) != len(positions):
+        raise ConfigError(f"tags: positions count from 1 to at most {_MOST_POSITIONS} and are each used once")
+    places: dict[str, list[Place]] = {}
+    for tag in device.tags:
+        address = model(Address, tag.address, f"tags[{tag.name}].address")
+        _check(tag, address, f"tags[{tag.name}]")
+        places.setdefault(address.metric, []).append(Place(tag, address))
+    return Understood(connection, places)
+
+
+def _check(tag: Tag, address: Address, where: str) -> None:
+    if tag.type not in TYPES:
+        raise ConfigError(f"{where}.type: {tag.type} is none of {', '.join(sorted(TYPES))}")
+    if not math.isfinite(tag.scale) or tag.scale == 0 or not math.isfinite(tag.offset):
+        raise ConfigError(f"{where}.scale: scale and offset are finite, and scale is not 0")
+    if tag.type in _UNSCALED and (tag.scale != 1 or tag.offset != 0):
+        raise ConfigError(f"{where}.scale: a {tag.type} has no scale or offset")
+    if tag.low is not None and tag.high is not None and tag.low > tag.high:
+        raise ConfigError(f"{where}.low: is above high")
+    if address.row is not None and address.column is None:
+        raise ConfigError(f"{where}.address.row: goes with column")
+    if address.column is not None and address.index is not None:
+        raise ConfigError(f"{where}.address.index: a dataset holds no arrays")
+    if tag.writable and not address.plain:
+        raise ConfigError(f"{where}.writable: only a whole metric can be written")
+
+
+def model(kind: type[M], document: object, where: str) -> M:
+    """Return a document as its model. Raises ConfigError naming the field."""
+    try:
+        return kind.model_validate(document)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join([where, *(str(part) for part in first["loc"])])
+        raise ConfigError(f"{field}: {first['msg']}") from error

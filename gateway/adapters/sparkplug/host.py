@@ -1,0 +1,380 @@
+"""What a host application makes of one edge node's messages: births, aliases, sequence, deaths, rebirths. Pure.
+
+Sparkplug 3.0, chapters 5 and 6. A node is *born* from its NBIRTH to the NDEATH of the same bdSeq. While it is not born,
+and for metrics that no birth named, nothing it says is a value: the aliases might mean other metrics by now. What a
+birth itself holds is history, also when it was asked for: another host may have answered from its memory. Messages
+carry 0 to 255 in turn, over the node and all its devices; when one is missing it may still come for a moment, then a
+rebirth is asked for. At most one a minute is, and ever fewer from a node that says nothing.
+"""
+
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.adapters.sparkplug.clockwork import Clockwork
+from gateway.adapters.sparkplug.topics import Kind, Node
+from muster.errors import Rejected
+from muster.sparkplug import DataType, Metric, Payload, typed
+
+REBIRTH = "Node Control/Rebirth"
+REBIRTH_EVERY_S = 60.0
+_LONGEST_PAUSE_S = 600.0
+_BIRTHS_WITHIN_S = 10.0
+"""How long after its node's birth a device may take to be born."""
+_TRUSTED_AWAY_S = 60.0
+_MOST_MISSING = 32
+_MOST_METRICS = 100_000
+_TEXTUAL = frozenset({DataType.STRING, DataType.TEXT, DataType.UUID})
+
+Scope = str | None
+"""A device's name, or None for the edge node itself."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """One metric's value by its datatype; `metric` is as it came, `name` as its birth named it."""
+
+    name: str
+    datatype: DataType
+    value: Any
+    metric: Metric
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """A node or device was born, or is known to live on: its session is up."""
+
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """A node or device died, for `reason`."""
+
+    scope: Scope
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """A valid message came that need not hold any value."""
+
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Born:
+    """A birth came; `metrics` are all that the node or device has, by name."""
+
+    scope: Scope
+    metrics: Mapping[str, Metric]
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """Values came; live: from a DATA message. sent_ms: the payload's own time."""
+
+    scope: Scope
+    readings: list[Reading]
+    sent_ms: int | None
+    live: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something is wrong with a message."""
+
+    scope: Scope
+    reason: str
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """Messages of the node, or of its devices, were lost between two instants, in µs."""
+
+    since: int
+    until: int
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClockOff:
+    """The node's clock less ours was measured anew."""
+
+    offset_us: int
+    accuracy_us: int
+
+
+Outcome = Up | Down | Alive | Born | Values | Trouble | Missed | ClockOff
+
+
+class _Table:
+    """What a birth said of a node's or device's metrics."""
+
+    __slots__ = ("aliases", "names")
+
+    def __init__(self, metrics: list[Metric]) -> None:
+        self.names = {one.name: one for one in metrics if one.name}
+        self.aliases = {one.alias: one for one in metrics if one.alias is not None and one.name}
+
+
+class RebirthLimit:
+    """When each edge node was last asked for a rebirth, whoever asked; times in monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._asked: dict[tuple[str, Node], float] = {}
+
+    def asked(self, key: tuple[str, Node]) -> float | None:
+        """Return when."""
+        return self._asked.get(key)
+
+    def take(self, key: tuple[str, Node], now_s: float) -> bool:
+        """Note that it is asked now, unless it was asked within the minute; returns whether it may be."""
+        last = self._asked.get(key)
+        if last is not None and now_s - last < REBIRTH_EVERY_S:
+            return False
+        self._asked[key] = now_s
+        return True
+
+
+class EdgeNode:
+    """One edge node as its host knows it. Times: `received`, µs since 1970; `now_s`, monotonic seconds."""
+
+    def __init__(self, key: tuple[str, Node], limit: RebirthLimit, reorder_s: float = 2.0) -> None:
+        """key: the broker's text and the node, under which rebirths are limited."""
+        self.born = False
+        self.reorder_s = reorder_s
+        self.tables: dict[Scope, _Table] = {}
+        self.rebirths = 0
+        self._key, self._limit = key, limit
+        self._clock = Clockwork()
+        self._bd_seq: int | None = None
+        self._next: int | None = None
+        self._last: tuple[int, int | None] | None = None
+        self._last_received = 0
+        self._missing: set[int] = set()
+        self._hole: tuple[int, int] | None = None
+        self._hole_until_s = 0.0
+        self._unborn: dict[Scope, float] = {}
+        self._wanted_s: float | None = None
+        self._pause_s = REBIRTH_EVERY_S
+        self._heard = True
+        self._away_s: float | None = None
+        self._doubtful = False
+
+    # Messages.
+
+    def take(
+        self, kind: Kind, scope: Scope, payload: Payload, received: int, now_s: float
+    ) -> Iterator[Outcome]:
+        """Take a live message of the node (scope None) or of one of its devices."""
+        self._heard, self._pause_s = True, REBIRTH_EVERY_S
+        if kind == "NDEATH":
+            yield from self._node_died(payload)
+            return
+        seq = payload.seq
+        if seq is None or seq > 255 or len(payload.metrics) > _MOST_METRICS:
+            yield Trouble(scope, "sparkplug.payload-unusable", {"problem": f"seq {seq}"})
+            return
+        yield from self._measure(kind, payload, received, now_s)
+        if kind == "NBIRTH":
+            yield from self._node_born(payload, seq, now_s)
+        elif not self.born:
+            self.want(now_s)
+            if kind == "DDEATH":
+                yield Down(scope, "sparkplug.device-died")
+            else:
+                yield Alive(scope)
+                yield Trouble(scope, "sparkplug.not-born")
+        else:
+            fresh = yield from self._in_turn(seq, payload, received, now_s)
+            if fresh and not self.born:
+                yield Alive(scope)
+            elif fresh and kind == "DBIRTH":
+                yield from self._device_born(scope, payload)
+            elif fresh and kind == "DDEATH":
+                self.tables.pop(scope, None)
+                self._unborn.pop(scope, None)
+                yield Down(scope, "sparkplug.device-died")
+            elif fresh:
+                yield from self._data(scope, payload, now_s)
+        self._last, self._last_received = (seq, payload.timestamp_ms), received
+
+    def _node_born(self, payload: Payload, seq: int, now_s: float) -> Iterator[Outcome]:
+        said = next((one.value for one in payload.metrics if one.name == "bdSeq"), None)
+        self._bd_seq = said if isinstance(said, int) else None
+        self._unborn = {scope: now_s + _BIRTHS_WITHIN_S for scope in self.tables if scope is not None}
+        self.tables = {None: _Table(payload.metrics)}
+        self.born, self._doubtful = True, False
+        self._next = (seq + 1) % 256
+        self._missing.clear()
+        self._hole = self._wanted_s = None
+        yield Up(None)
+        yield from self._birth(None, payload)
+
+    def _device_born(self, scope: Scope, payload: Payload) -> Iterator[Outcome]:
+        self.tables[scope] = _Table(payload.metrics)
+        self._unborn.pop(scope, None)
+        yield Up(scope)
+        yield from self._birth(scope, payload)
+
+    def _birth(self, scope: Scope, payload: Payload) -> Iterator[Outcome]:
+        yield Alive(scope)
+        yield Born(scope, self.tables[scope].names)
+        readings = [Reading(one.name, one.datatype, one.value, one) for one in payload.metrics if one.name]
+        yield Values(scope, readings, payload.timestamp_ms, live=False)
+
+    def _node_died(self, payload: Payload) -> Iterator[Outcome]:
+        said = next((one.value for one in payload.metrics if one.name == "bdSeq"), None)
+        if self.born and self._bd_seq is not None and said != self._bd_seq:
+            yield Trouble(None, "sparkplug.stale-death", {"bd_seq": said, "born": self._bd_seq})
+            return
+        self._forget()
+        self._wanted_s = None
+        yield Down(None, "sparkplug.edge-node-died")
+
+    def _forget(self) -> None:
+        """Know nothing of the node's metrics any more."""
+        self.born = self._doubtful = False
+        self.tables.clear()
+        self._unborn.clear()
+        self._missing.clear()
+        self._hole = self._next = self._bd_seq = None
+
+    def _data(self, scope: Scope, payload: Payload, now_s: float) -> Iterator[Outcome]:
+        table = self.tables.get(scope)
+        yield Alive(scope)
+        if table is None:
+            self.want(now_s)
+            yield Trouble(scope, "sparkplug.not-born")
+            return
+        readings: list[Reading] = []
+        unknown: Metric | None = None
+        for metric in payload.metrics:
+            known = (
+                table.aliases.get(metric.alias) if metric.alias is not None else table.names.get(metric.name)
+            )
+            if known is None or (metric.name and metric.name != known.name):
+                unknown = metric
+                continue
+            datatype, value = known.datatype, metric.value
+            if metric.datatype is DataType.UNKNOWN:
+                if value is not None:
+                    try:
+                        value = typed(value, datatype)
+                    except Rejected as error:
+                        metric.problem, value = str(error), None
+            elif metric.datatype is not datatype and not {metric.datatype, datatype} <= _TEXTUAL:
+                unknown = metric
+                continue
+            readings.append(Reading(known.name, datatype, value, metric))
+        if unknown is not None:
+            self.want(now_s)
+            named = unknown.name or f"alias {unknown.alias}"
+            yield Trouble(scope, "sparkplug.unknown-metric", {"metric": named[:200]})
+        if readings:
+            yield Values(scope, readings, payload.timestamp_ms, live=True)
+
+    # Order.
+
+    def _in_turn(
+        self, seq: int, payload: Payload, received: int, now_s: float
+    ) -> Generator[Outcome, None, bool]:
+        """Keep the count; return whether the message is to be used."""
+        if seq in self._missing:
+            self._missing.discard(seq)
+            if not self._missing:
+                self._hole = None
+            return True
+        if (seq, payload.timestamp_ms) == self._last and seq != self._next:
+            return False  # delivered twice
+        expected = seq if self._next is None else self._next
+        self._next = (seq + 1) % 256
+        if seq == expected:
+            if self._doubtful:
+                self._doubtful, self._wanted_s = False, None
+                for scope in self.tables:
+                    yield Up(scope)
+            return True
+        lost = (seq - expected) % 256
+        if self._doubtful or lost > _MOST_MISSING:
+            # births may be among what was lost, and aliases mean other metrics now
+            if not self._doubtful:
+                yield Missed(self._last_received, received, lost)
+                yield Trouble(None, "sparkplug.sequence-gap", {"messages": lost})
+            self._forget()
+            self.want(now_s)
+            return True
+        self._missing.update((expected + step) % 256 for step in range(lost))
+        if self._hole is None:
+            self._hole = (self._last_received, received)
+            self._hole_until_s = now_s + self.reorder_s
+        return True
+
+    def tick(self, now_s: float) -> Iterator[Outcome]:
+        """Say what follows from time alone."""
+        if self._hole is not None and now_s >= self._hole_until_s:
+            since, until = self._hole
+            yield Missed(since, until, len(self._missing))
+            yield Trouble(None, "sparkplug.sequence-gap", {"messages": len(self._missing)})
+            self._missing.clear()
+            self._hole = None
+            self.want(now_s)
+        for scope, until_s in list(self._unborn.items()):
+            if now_s >= until_s:
+                del self._unborn[scope]
+                yield Down(scope, "sparkplug.device-not-born")
+
+    @property
+    def pending(self) -> bool:
+        """Whether `tick` or `rebirth_due` may have something to say before the next message."""
+        return self._hole is not None or bool(self._unborn) or self._wanted_s is not None
+
+    # Rebirths.
+
+    def want(self, now_s: float, in_s: float = 0.0) -> None:
+        """Want a birth, `in_s` from now unless it comes by itself."""
+        if self._wanted_s is None:
+            self._wanted_s = now_s + in_s
+
+    def rebirth_due(self, now_s: float) -> bool:
+        """Tell whether a rebirth is to be asked for now; it then counts as asked."""
+        if self._wanted_s is None or now_s < self._wanted_s or self._away_s is not None:
+            return False
+        last = self._limit.asked(self._key)
+        if last is not None and now_s - last < self._pause_s:
+            return False
+        if not self._limit.take(self._key, now_s):
+            return False
+        self._pause_s = REBIRTH_EVERY_S if self._heard else min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        self._heard = False
+        self.rebirths += 1
+        return True
+
+    # The broker.
+
+    def broker_down(self, now_s: float) -> None:
+        """Hear nothing from now on."""
+        if self._away_s is None:
+            self._away_s = now_s
+
+    def broker_up(self, now_s: float, in_s: float, resumed: bool) -> None:
+        """Hear again: what was known is trusted if the next message proves that none was missed."""
+        away_s, self._away_s = self._away_s, None
+        if away_s is not None and not (resumed and now_s - away_s <= _TRUSTED_AWAY_S):
+            self._forget()
+        self._doubtful = self.born
+        self._hole = None
+        self._missing.clear()
+        self.want(now_s, in_s)
+
+    # The clock.
+
+    def _measure(self, kind: Kind, payload: Payload, received: int, now_s: float) -> Iterator[Outcome]:
+        if payload.timestamp_ms is None:
+            return
+        asked = self._limit.asked(self._key)
+        at_once = kind == "NBIRTH" and asked is not None and now_s - asked < REBIRTH_EVERY_S
+        if self._clock.measured(payload.timestamp_ms * 1000, received, now_s, at_once):
+            yield ClockOff(self._clock.offset_us, self._clock.accuracy_us)

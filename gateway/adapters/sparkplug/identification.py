@@ -1,0 +1,40 @@
+"""What births say a device is, and what follows for its origin: only ever pessimistic."""
+
+from collections.abc import Mapping
+
+from gateway.adapters.mqtt.identification import origin_of as origin_by_words
+from muster.device import Origin
+from muster.sparkplug import Metric
+
+_FOLDERS = ("Properties/", "Node Info/", "Device Info/")
+"""Where edge nodes put what they and their devices are, by custom."""
+SIMULATED = "Simulated"
+_MOST_FACTS = 32
+_LONGEST_FACT = 200
+
+
+def facts_of(metrics: Mapping[str, Metric], named: Mapping[str, str]) -> dict[str, str]:
+    """Return the facts of a birth; `named`: name of a fact → metric."""
+    facts: dict[str, str] = {}
+    for fact, name in named.items():
+        _put(facts, fact, metrics.get(name))
+    for name, metric in metrics.items():
+        folder = next((one for one in _FOLDERS if name.startswith(one)), None)
+        if folder is not None and len(facts) < _MOST_FACTS:
+            _put(facts, name.removeprefix(folder), metric)
+    return facts
+
+
+def origin_of(facts: Mapping[str, str]) -> str | None:
+    """Return simulated or replayed where equipment calls itself so, else nothing."""
+    if facts.get(SIMULATED) == "true":
+        return Origin.SIMULATED
+    return origin_by_words(facts)
+
+
+def _put(facts: dict[str, str], fact: str, metric: Metric | None) -> None:
+    value = None if metric is None or metric.problem else metric.value
+    if isinstance(value, bool):
+        facts[fact] = "true" if value else "false"
+    elif isinstance(value, str | int | float):
+        facts[fact] = str(value)[:_LONGEST_FACT]

@@ -1,0 +1,277 @@
+"""One device as the room sees it: the outcomes of its edge node's messages become scans and events."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gateway.adapter import Diagnostics, Sink, Value
+from gateway.adapters.mqtt.values import Converted
+from gateway.adapters.sparkplug.config import Understood
+from gateway.adapters.sparkplug.host import (
+    Alive,
+    Born,
+    ClockOff,
+    Down,
+    Missed,
+    Outcome,
+    Reading,
+    Scope,
+    Trouble,
+    Up,
+    Values,
+)
+from gateway.adapters.sparkplug.identification import facts_of, origin_of
+from gateway.adapters.sparkplug.values import converted, time_us
+from muster.clock import SECOND_US
+from muster.device import Device
+from muster.events import Event, TextReading
+from muster.scans import NULL, NULL_BITS, How
+from muster.sparkplug import Metric
+
+_ANSWER_EVERY_US = SECOND_US
+_ERROR_EVERY_US = 5 * SECOND_US
+_WIDEST_HOLE = 32
+"""Positions that may stand empty in a scan before another one is begun."""
+
+Group = dict[int, Converted]
+
+
+class Station:
+    """A device that is an edge node, or one of an edge node's."""
+
+    def __init__(self, device: Device, understood: Understood, sink: Sink) -> None:
+        self.device = device
+        self.understood = understood
+        self.scope: Scope = understood.connection.device
+        self.watchers: list[Callable[[list[Value]], None]] = []
+        """Told of the values of each live message."""
+        self.metrics: Mapping[str, Metric] = {}
+        """What the last birth said that there is, by name; empty while it is not born."""
+        self.known = asyncio.Event()
+        """Set while `metrics` is what the last birth said."""
+        self._node_metrics: Mapping[str, Metric] = {}
+        self._sink = sink
+        self._number = device.number
+        self._newest: dict[int, int] = {}
+        self._report = Diagnostics()
+        self._error: tuple[str, dict[str, Any]] = ("", {})
+        self._error_us = 0
+        self._answer_us = 0
+        self._alive = False
+
+    # What the host machine found.
+
+    def up(self, at: int) -> None:
+        """Say that its session is up."""
+        self._report.session = "up"
+        self._sink.event(Event("session_up", self._number, at))
+
+    def down(self, reason: str, detail: dict[str, Any], at: int) -> None:
+        """Say that its session ended, or that none can be seen."""
+        if reason.startswith("sparkplug."):
+            self.metrics = {}
+            self.known.clear()
+        self._report.session = "down"
+        self._count(reason)
+        self._sink.event(Event("session_down", self._number, at, reason=reason, detail=dict(detail)))
+
+    def alive(self) -> None:
+        """Note that it speaks."""
+        self._report.polls += 1
+        self._alive = True
+
+    def settle(self, at: int) -> None:
+        """Say that it answers, at most once a second, when what it said held no Good value."""
+        alive, self._alive = self._alive, False
+        if alive and at - self._answer_us >= _ANSWER_EVERY_US:
+            self._answer_us = at
+            self._sink.event(Event("answer", self._number, at))
+
+    def born(self, scope: Scope, metrics: Mapping[str, Metric], at: int) -> None:
+        """Take what a birth, its own or its edge node's, says that there is and what it is."""
+        if scope is None:
+            self._node_metrics = metrics
+        if scope == self.scope:
+            self.metrics = metrics
+            self.known.set()
+            missing = self.understood.places.keys() - metrics.keys()
+            if missing:
+                self.trouble("sparkplug.metric-missing", {"metric": min(missing)[:200]}, at)
+        named = self.understood.connection.identity
+        facts = facts_of(self._node_metrics, {}) | facts_of(self.metrics, named)
+        if facts and facts != self._report.identity:
+            self._report.identity = dict(facts)
+            event = Event("identity", self._number, at, detail=dict(facts), origin=origin_of(facts))
+            self._sink.event(event)
+
+    def values(self, readings: list[Reading], sent_ms: int | None, live: bool, received: int) -> None:
+        """Take the values of a message, as one scan for each of its source times."""
+        places = self.understood.places
+        groups: dict[tuple[int, How], list[Group]] = {}
+        for reading in readings:
+            wanted = places.get(reading.name)
+            if wanted is None:
+                continue
+            metric = reading.metric
+            said_ms = sent_ms if metric.timestamp_ms is None else metric.timestamp_ms
+            time = received if said_ms is None else time_us(said_ms)
+            if time is None:
+                self.trouble(
+                    "sparkplug.payload-unusable", {"problem": f"{reading.name}: {said_ms}"}, received
+                )
+                continue
+            if metric.problem:
+                problem = f"{reading.name}: {metric.problem}"
+                self.trouble("sparkplug.payload-unusable", {"problem": problem[:200]}, received)
+            for place in wanted:
+                found = converted(metric, reading.datatype, reading.value, place)
+                if found is None:
+                    continue
+                position = place.tag.position
+                history = not live or metric.is_historical or time <= self._newest.get(position, time - 1)
+                if not history:
+                    self._newest[position] = time
+                how = How.HISTORY if history else How.UNSOLICITED
+                _lay(groups.setdefault((time, how), []), position, found)
+        for (time, how), several in sorted(groups.items()):
+            for group in several:
+                self._put(group, time, received, how)
+
+    def _put(self, group: Group, time: int, received: int, how: How) -> None:
+        for part in _parts(group):
+            first = min(part)
+            value = np.full(max(part) - first + 1, NULL)
+            quality = np.zeros(len(value), np.int16)
+            for position, (number, worth, text) in part.items():
+                value[position - first], quality[position - first] = number, worth
+                if text is not None:
+                    self._sink.text(TextReading(self._number, position, time, received, text, worth))
+            worths = quality if quality.any() else None
+            self._sink.scan(self._number, time, received, first, value, worths, how)
+        if how is How.HISTORY:
+            return
+        self._report.answers += 1
+        if any(worth == 0 for _, worth, _ in group.values()):
+            self._report.last_good = received
+            self._error = ("", {})
+            self._alive = False
+        if self.watchers:
+            values = [_value(position, one, time, received) for position, one in group.items()]
+            for told in tuple(self.watchers):
+                told(values)
+
+    def trouble(self, reason: str, detail: dict[str, Any], at: int) -> None:
+        """Say what is wrong, when it is news."""
+        self._count(reason)
+        if (reason, detail) != self._error or at - self._error_us >= _ERROR_EVERY_US:
+            self._error, self._error_us = (reason, detail), at
+            self._sink.event(Event("error", self._number, at, reason=reason, detail=dict(detail)))
+
+    def missed(self, since: int, until: int, reason: str) -> None:
+        """List what was never heard."""
+        self._sink.event(Event("gap", self._number, since, until, reason))
+
+    def clock_off(self, offset_us: int, accuracy_us: int, at: int) -> None:
+        """Say how its edge node's clock differs from ours; what is newest is told by the new one from now on."""
+        self._newest.clear()
+        detail = {"offset_us": offset_us, "accuracy_us": accuracy_us}
+        self._sink.event(Event("clock", self._number, at, detail=detail))
+
+    def report(self) -> Diagnostics:
+        """Return the counters: `polls` are messages, `answers` scans of live values."""
+        return self._report
+
+    def _count(self, reason: str) -> None:
+        self._report.errors[reason] = self._report.errors.get(reason, 0) + 1
+        self._report.last_error = reason
+
+
+def tell(stations: Sequence[Station], outcomes: Iterable[Outcome], at: int) -> None:
+    """Give the devices of one edge node what is theirs of a message's outcomes; `at` in µs since 1970."""
+    for outcome in outcomes:
+        for station in stations:
+            if _concerns(outcome, station):
+                _give(station, outcome, at)
+    for station in stations:
+        station.settle(at)
+
+
+def _concerns(outcome: Outcome, station: Station) -> bool:
+    """Tell whether an outcome is this device's: its own, or one of its edge node's that all devices share."""
+    if isinstance(outcome, Missed | ClockOff) or outcome.scope == station.scope:
+        return True
+    return outcome.scope is None and isinstance(outcome, Down | Trouble | Born)
+
+
+def _give(station: Station, outcome: Outcome, at: int) -> None:
+    if isinstance(outcome, Values):
+        station.values(outcome.readings, outcome.sent_ms, outcome.live, at)
+    elif isinstance(outcome, Alive):
+        station.alive()
+    elif isinstance(outcome, Trouble):
+        station.trouble(outcome.reason, outcome.detail, at)
+    elif isinstance(outcome, Up):
+        station.up(at)
+    elif isinstance(outcome, Down):
+        station.down(outcome.reason, {}, at)
+    elif isinstance(outcome, Born):
+        station.born(outcome.scope, outcome.metrics, at)
+    elif isinstance(outcome, Missed):
+        station.missed(outcome.since, outcome.until, "sparkplug.sequence-gap")
+    else:
+        station.clock_off(outcome.offset_us, outcome.accuracy_us, at)
+
+
+def _lay(groups: list[Group], position: int, found: Converted) -> None:
+    """Put a value into the first group that has none for its position: a second one is another scan."""
+    for group in groups:
+        if position not in group:
+            group[position] = found
+            return
+    groups.append({position: found})
+
+
+def _parts(group: Group) -> list[Group]:
+    """Return a group cut where many positions in a row are empty."""
+    if max(group) - min(group) < len(group) + _WIDEST_HOLE:
+        return [group]
+    parts: list[Group] = []
+    last = 0
+    for position in sorted(group):
+        if not parts or position - last > _WIDEST_HOLE:
+            parts.append({})
+        parts[-1][position] = group[position]
+        last = position
+    return parts
+
+
+def _value(position: int, found: Converted, time: int, received: int) -> Value:
+    number, quality, text = found
+    value: float | str | None = text
+    if text is None and np.float64(number).view(np.uint64) != NULL_BITS:
+        value = number
+    return Value(position, value, quality, time, received)
+
+
+async def next_values(station: Station, positions: list[int], within_s: float) -> list[Value]:
+    """Wait for live values of tags; return those that came within the time."""
+    wanted = set(positions)
+    found: dict[int, Value] = {}
+    complete = asyncio.Event()
+
+    def told(values: list[Value]) -> None:
+        found.update({one.position: one for one in values if one.position in wanted})
+        if len(found) == len(wanted):
+            complete.set()
+
+    station.watchers.append(told)
+    try:
+        async with asyncio.timeout(within_s):
+            await complete.wait()
+    except TimeoutError:
+        pass
+    finally:
+        station.watchers.remove(told)
+    return [found[position] for position in positions if position in found]

@@ -1,0 +1,569 @@
+"""What equipment does, and the state that follows: the host machine and the device in the gateway's own watch.
+
+Time is the test's: each step happens at its second, and the clock of the equipment may differ.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gateway.adapters.sparkplug.config import understand
+from gateway.adapters.sparkplug.host import EdgeNode, RebirthLimit
+from gateway.adapters.sparkplug.station import Station, tell
+from gateway.adapters.sparkplug.topics import Kind, Node, parse
+from gateway.collector import Collector
+from gateway.slots import scans_of
+from muster.clock import SECOND_US
+from muster.device import Device, ReportMode, Tag
+from muster.presence import Definition, State
+from muster.quality import Quality
+from muster.scans import How, Scans
+from muster.sparkplug import DataSet, DataType, Metric, Payload, Property, Template, decode, encode
+from muster.watch import Watch
+
+T = DataType
+BEGIN_US = 1_700_000_000 * SECOND_US
+WINDOW_S = 10.0
+NODE = Node("plant", "line-1")
+
+
+class Line:
+    """An edge node with one device `press`, the host that hears it, and the watch of the device."""
+
+    def __init__(self, *tags: Tag, scope: str | None = "press", interval_s: float = 1.0) -> None:
+        self.at_s = 0.0
+        self.ahead_s = 0.0
+        self.seq = 0
+        self.bd_seq = 3
+        self.asked: list[float] = []
+        self.collector = Collector(1)
+        self.collector.begin(BEGIN_US)
+        self.watch = Watch(BEGIN_US)
+        self.watch.keep(np.array([1], np.int32), np.array([Definition().window_us(interval_s)]))
+        connection: dict[str, Any] = {"broker": {"host": "b"}, "group": "plant", "edge_node": "line-1"}
+        if scope is not None:
+            connection["device"] = scope
+        wanted = list(tags) or [
+            Tag(1, "t", "float64", {"metric": "T"}),
+            Tag(2, "n", "int16", {"metric": "N"}),
+        ]
+        mode = ReportMode.PERIODIC
+        device = Device(1, 1, "d", "d", 1, "sparkplug", connection, mode, interval_s, wanted)
+        self.station = Station(device, understand(device), self.collector)
+        self.node = EdgeNode(("b", NODE), RebirthLimit(), 2.0)
+        self.node.broker_up(0.0, 1.0, False)
+        self.scans: list[Scans] = []
+        self.events: list[Any] = []
+
+    @property
+    def now_us(self) -> int:
+        return BEGIN_US + round(self.at_s * SECOND_US)
+
+    @property
+    def device_ms(self) -> int:
+        return (self.now_us + round(self.ahead_s * SECOND_US)) // 1000
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, as the room's ticks see it."""
+        until = self.at_s + seconds
+        while self.at_s < until - 1e-9:
+            self.at_s = min(until, self.at_s + 0.5)
+            tell([self.station], self.node.tick(self.at_s), self.now_us)
+            if self.node.rebirth_due(self.at_s):
+                self.asked.append(self.at_s)
+
+    def hear(self, kind: Kind, *metrics: Metric, seq: int | None = None, scope: str | None = "press") -> None:
+        """Send a message of the equipment through the codec to the host."""
+        self.at_s += 0.001
+        payload = Payload(self.device_ms, list(metrics), seq)
+        outcomes = self.node.take(
+            kind, None if kind[0] == "N" else scope, decode(encode(payload)), self.now_us, self.at_s
+        )
+        tell([self.station], outcomes, self.now_us)
+
+    def next(self) -> int:
+        self.seq = (self.seq + 1) % 256
+        return self.seq
+
+    def birth(self) -> None:
+        """Be born: the node, then the device."""
+        self.seq = 0
+        self.hear("NBIRTH", Metric("bdSeq", None, T.INT64, self.bd_seq), seq=0)
+        self.device_birth()
+
+    def device_birth(self) -> None:
+        metrics = [Metric("T", 1, T.DOUBLE, 20.0), Metric("N", 2, T.INT16, -1)]
+        self.hear("DBIRTH", *metrics, seq=self.next())
+
+    def data(self, value: object = 21.5, **more: Any) -> None:
+        self.hear("DDATA", Metric("", 1, T.DOUBLE, value, **more), seq=self.next())
+
+    def death(self, bd_seq: int | None = None) -> None:
+        self.hear("NDEATH", Metric("bdSeq", None, T.INT64, self.bd_seq if bd_seq is None else bd_seq))
+
+    def settle(self) -> Watch:
+        slot = self.collector.cut(self.now_us)
+        scans = scans_of([slot])
+        self.scans.append(scans)
+        self.events += slot.events
+        self.watch.advance(scans, slot.events, self.now_us)
+        return self.watch
+
+    def state(self) -> State:
+        return self.settle().state_of(1)
+
+    def after_silence(self, seconds: float = WINDOW_S + 1) -> State:
+        later = Watch.from_bytes(self.settle().to_bytes())
+        later.advance(Scans.empty(), [], self.now_us + round(seconds * SECOND_US))
+        return later.state_of(1)
+
+    def values(self, how: How = How.UNSOLICITED) -> list[float]:
+        """Return every value that came so."""
+        self.settle()
+        whole = Scans.concatenate(self.scans)
+        return whole.take(np.flatnonzero(whole.how == how)).value.tolist()
+
+    def reasons(self, kind: str) -> list[str]:
+        self.settle()
+        return [one.reason for one in self.events if one.kind == kind]
+
+
+def nothing(line: Line) -> None:
+    pass
+
+
+def birth_only(line: Line) -> None:
+    line.birth()
+
+
+def asked_birth_only(line: Line) -> None:
+    line.wait(3)
+    assert len(line.asked) == 1
+    line.birth()
+
+
+def ping_only(line: Line) -> None:
+    line.birth()
+    line.wait(20)
+    line.hear("DDATA", seq=line.next())
+
+
+def other_metrics_only(line: Line) -> None:
+    line.birth()
+    line.wait(20)
+    line.hear("DDATA", Metric("", 9, T.DOUBLE, 1.0), seq=line.next())
+
+
+def node_data_only(line: Line) -> None:
+    line.birth()
+    line.wait(20)
+    line.hear("NDATA", Metric("bdSeq", None, T.INT64, 3), seq=line.next())
+
+
+def value(line: Line) -> None:
+    line.birth()
+    line.data()
+
+
+def null(line: Line) -> None:
+    line.birth()
+    line.data(None, is_null=True)
+
+
+def historical(line: Line) -> None:
+    line.birth()
+    line.data(is_historical=True)
+
+
+def old_timestamp(line: Line) -> None:
+    line.birth()
+    line.data(timestamp_ms=line.device_ms - 60_000)
+
+
+def repeated_timestamp(line: Line) -> None:
+    line.birth()
+    said = line.device_ms
+    line.data(timestamp_ms=said)
+    line.wait(20)
+    line.data(timestamp_ms=said)
+
+
+def unborn_data(line: Line) -> None:
+    line.seq = 7
+    line.data()
+
+
+def node_death(line: Line) -> None:
+    value(line)
+    line.death()
+
+
+def node_death_long_ago(line: Line) -> None:
+    value(line)
+    line.wait(12)
+    line.death()
+
+
+def death_of_an_earlier_session(line: Line) -> None:
+    value(line)
+    line.wait(12)
+    line.death(2)
+
+
+def device_death(line: Line) -> None:
+    value(line)
+    line.wait(12)
+    line.hear("DDEATH", seq=line.next())
+
+
+def data_after_death(line: Line) -> None:
+    value(line)
+    line.wait(12)
+    line.death()
+    line.data()
+
+
+def restart(line: Line) -> None:
+    value(line)
+    line.death()
+    line.wait(20)
+    line.bd_seq += 1
+    line.birth()
+    line.data()
+
+
+def restart_without_its_device(line: Line) -> None:
+    value(line)
+    line.wait(12)
+    line.bd_seq += 1
+    line.hear("NBIRTH", Metric("bdSeq", None, T.INT64, line.bd_seq), seq=0)
+    line.wait(12)
+
+
+def gap(line: Line) -> None:
+    value(line)
+    line.next()
+    line.data()
+
+
+def wide_gap(line: Line) -> None:
+    value(line)
+    line.wait(12)
+    line.seq += 100
+    line.data()
+
+
+def slow_clock(line: Line) -> None:
+    line.ahead_s = -3600
+    line.birth()
+    for _ in range(4):
+        line.wait(1)
+        line.data()
+
+
+def clock_jumps_back(line: Line) -> None:
+    value(line)
+    line.ahead_s = -3600
+    line.wait(12)
+    for _ in range(4):
+        line.wait(1)
+        line.data()
+
+
+def clock_jumps_ahead(line: Line) -> None:
+    value(line)
+    line.ahead_s = 3600
+    line.wait(12)
+    line.data()
+
+
+def backlog_at_once(line: Line) -> None:
+    line.birth()
+    for behind_s in range(3600, 0, -60):
+        line.ahead_s = -behind_s
+        line.data()
+
+
+def idle_hour(line: Line) -> None:
+    value(line)
+    line.wait(3600)
+
+
+def broker_away(line: Line) -> None:
+    value(line)
+    line.node.broker_down(line.at_s)
+    line.station.down("mqtt.broker-away", {}, line.now_us)
+    line.wait(12)
+    line.node.broker_up(line.at_s, 2.0, True)
+
+
+def broker_back_and_nothing_missed(line: Line) -> None:
+    broker_away(line)
+    line.data()
+
+
+def broker_back_and_messages_missed(line: Line) -> None:
+    broker_away(line)
+    line.next()
+    line.data()
+
+
+ROWS = [
+    (nothing, State.UNOBSERVED, State.OFFLINE),
+    (birth_only, State.RESPONDING, State.LINKED),
+    (asked_birth_only, State.RESPONDING, State.LINKED),
+    (ping_only, State.RESPONDING, State.LINKED),
+    (other_metrics_only, State.RESPONDING, State.LINKED),
+    (node_data_only, State.LINKED, State.LINKED),
+    (value, State.CONNECTED, State.LINKED),
+    (null, State.RESPONDING, State.LINKED),
+    (historical, State.RESPONDING, State.LINKED),
+    (old_timestamp, State.RESPONDING, State.LINKED),
+    (repeated_timestamp, State.RESPONDING, State.LINKED),
+    (unborn_data, State.RESPONDING, State.OFFLINE),
+    (node_death, State.CONNECTED, State.OFFLINE),
+    (node_death_long_ago, State.OFFLINE, State.OFFLINE),
+    (death_of_an_earlier_session, State.LINKED, State.LINKED),
+    (device_death, State.OFFLINE, State.OFFLINE),
+    (data_after_death, State.RESPONDING, State.OFFLINE),
+    (restart, State.CONNECTED, State.LINKED),
+    (restart_without_its_device, State.OFFLINE, State.OFFLINE),
+    (gap, State.CONNECTED, State.LINKED),
+    (wide_gap, State.RESPONDING, State.LINKED),
+    (slow_clock, State.CONNECTED, State.LINKED),
+    (clock_jumps_back, State.CONNECTED, State.LINKED),
+    (clock_jumps_ahead, State.CONNECTED, State.LINKED),
+    (backlog_at_once, State.RESPONDING, State.LINKED),
+    (idle_hour, State.LINKED, State.LINKED),
+    (broker_away, State.OFFLINE, State.OFFLINE),
+    (broker_back_and_nothing_missed, State.CONNECTED, State.LINKED),
+    (broker_back_and_messages_missed, State.RESPONDING, State.OFFLINE),
+]
+
+
+@pytest.mark.parametrize(("does", "now", "silent"), ROWS, ids=[row[0].__name__ for row in ROWS])
+def test_the_state_follows_from_what_equipment_does(does: Any, now: State, silent: State) -> None:
+    line = Line()
+    does(line)
+    assert line.state() is now
+    assert line.after_silence() is silent
+
+
+def test_a_lasting_message_of_an_edge_node_that_is_the_device_itself() -> None:
+    line = Line(Tag(1, "t", "float64", {"metric": "T"}), scope=None)
+    line.hear("NBIRTH", Metric("bdSeq", None, T.INT64, 1), Metric("T", 5, T.FLOAT, 1.5), seq=0)
+    line.hear("NDATA", Metric("", 5, T.UNKNOWN, None), seq=1)
+    line.hear("NDATA", Metric("", 5, T.FLOAT, 2.5), seq=2)
+    assert line.values(How.HISTORY) == [1.5]
+    assert line.values()[-1] == 2.5
+
+
+def test_births_are_history_and_data_is_not() -> None:
+    line = Line()
+    line.birth()
+    line.data(21.5)
+    assert line.values(How.HISTORY) == [20.0, -1.0]
+    assert line.values() == [21.5]
+
+
+def test_metrics_of_one_time_are_one_scan_and_of_two_times_two() -> None:
+    line = Line()
+    line.birth()
+    ms = line.device_ms
+    line.hear("DDATA", Metric("", 1, T.DOUBLE, 1.0), Metric("", 2, T.INT16, 2), seq=line.next())
+    line.wait(1)
+    line.hear(
+        "DDATA",
+        Metric("", 1, T.DOUBLE, 3.0, ms + 500),
+        Metric("", 2, T.INT16, 4, ms + 600),
+        seq=line.next(),
+    )
+    line.settle()
+    whole = Scans.concatenate(line.scans)
+    live = whole.take(np.flatnonzero(whole.how == How.UNSOLICITED))
+    assert np.diff(live.offsets).tolist() == [2, 1, 1]
+    assert live.first.tolist() == [1, 1, 2]
+    assert live.time.tolist()[1:] == [(ms + 500) * 1000, (ms + 600) * 1000]
+
+
+def test_a_null_and_bad_quality_are_bad_and_a_stale_one_is_uncertain() -> None:
+    line = Line()
+    line.birth()
+    line.data(None, is_null=True)
+    for said in (0, 500, 192):
+        line.wait(1)
+        line.data(1.0, properties={"Quality": Property(T.INT32, said)})
+    line.settle()
+    whole = Scans.concatenate(line.scans[-1:])
+    live = whole.take(np.flatnonzero(whole.how == How.UNSOLICITED))
+    assert live.quality is not None
+    assert live.quality.tolist() == [Quality.NO_VALUE, Quality.BAD, Quality.UNCERTAIN, Quality.GOOD]
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        Metric("", 77, T.DOUBLE, 5.0),
+        Metric("Never born", None, T.DOUBLE, 5.0),
+        Metric("N", 1, T.DOUBLE, 5.0),
+        Metric("", 1, T.STRING, "5"),
+    ],
+    ids=["unknown alias", "unknown name", "alias of another name", "another datatype"],
+)
+def test_what_no_birth_named_is_no_value_and_brings_a_rebirth(metric: Metric) -> None:
+    line = Line()
+    line.birth()
+    line.hear("DDATA", metric, seq=line.next())
+    line.wait(1)
+    assert line.values() == []
+    assert line.reasons("error") == ["sparkplug.unknown-metric"]
+    assert len(line.asked) == 1
+
+
+def test_a_rebirth_is_asked_for_at_most_once_a_minute_and_ever_less_from_the_silent() -> None:
+    line = Line()
+    line.seq = 5
+    for _ in range(180):
+        line.data()
+        line.wait(1)
+    assert [round(b - a) for a, b in zip(line.asked, line.asked[1:], strict=False)] == [60] * (
+        len(line.asked) - 1
+    )
+    assert len(line.asked) == 3
+    silent = Line()
+    silent.wait(4000)
+    pauses = [round(b - a) for a, b in zip(silent.asked, silent.asked[1:], strict=False)]
+    assert pauses == sorted(pauses)
+    assert pauses[:3] == [60, 120, 240]
+    assert pauses[-1] == 600
+
+
+def test_missing_messages_that_come_late_need_no_rebirth() -> None:
+    line = Line()
+    value(line)
+    line.wait(3)
+    missing = line.next()
+    line.data(2.0)
+    line.hear("DDATA", Metric("", 2, T.INT16, 7), seq=missing)
+    line.wait(5)
+    assert line.asked == []
+    assert line.reasons("gap") == []
+    assert line.values()[-2:] == [2.0, 7.0]
+
+
+def test_missing_messages_that_never_come_are_a_gap_and_bring_one_rebirth() -> None:
+    line = Line()
+    value(line)
+    line.wait(3)
+    line.next()
+    line.next()
+    line.data(2.0)
+    line.wait(70)
+    assert line.reasons("gap") == ["sparkplug.sequence-gap"]
+    (event,) = [one for one in line.events if one.kind == "gap"]
+    assert event.until - event.at > 2.9 * SECOND_US
+    assert len(line.asked) == 2  # and one a minute later, since no birth followed
+    line.birth()
+    line.wait(200)
+    assert len(line.asked) == 2
+
+
+def test_the_sequence_goes_round_from_255_to_0() -> None:
+    line = Line()
+    line.birth()
+    for number in range(600):
+        line.data(float(number))
+    line.wait(5)
+    assert len(line.values()) == 600
+    assert line.asked == []
+
+
+def test_a_message_delivered_twice_is_put_once() -> None:
+    line = Line()
+    line.birth()
+    payload = Payload(line.device_ms, [Metric("", 1, T.DOUBLE, 1.0)], line.next())
+    for _ in range(2):
+        tell([line.station], line.node.take("DDATA", "press", payload, line.now_us, line.at_s), line.now_us)
+    assert line.values() == [1.0]
+
+
+def test_a_clock_that_differs_is_measured_and_said_once() -> None:
+    line = Line()
+    slow_clock(line)
+    line.settle()
+    (event,) = [one for one in line.events if one.kind == "clock"]
+    assert abs(event.detail["offset_us"] + 3600 * SECOND_US) < SECOND_US
+    assert event.detail["accuracy_us"] <= SECOND_US
+
+
+def test_the_birth_that_was_asked_for_measures_the_clock_at_once() -> None:
+    line = Line()
+    line.ahead_s = -3600
+    line.wait(3)
+    line.birth()
+    line.data()
+    assert line.state() is State.CONNECTED
+
+
+def test_identity_comes_from_births_and_a_simulator_is_taken_at_its_word() -> None:
+    line = Line()
+    line.hear(
+        "NBIRTH",
+        Metric("bdSeq", None, T.INT64, 3),
+        Metric("Properties/Simulated", None, T.BOOLEAN, True),
+        Metric("Properties/Hardware Make", None, T.STRING, "Muster"),
+        seq=0,
+    )
+    line.device_birth()
+    line.settle()
+    (event,) = [one for one in line.events if one.kind == "identity"]
+    assert event.detail == {"Simulated": "true", "Hardware Make": "Muster"}
+    assert event.origin == "simulated"
+
+
+def test_datasets_templates_and_arrays_are_read_by_their_parts() -> None:
+    line = Line(
+        Tag(1, "row", "int32", {"metric": "DS", "column": "n", "row": 1}),
+        Tag(2, "member", "float64", {"metric": "UDT", "member": ["Motor", "Speed"]}),
+        Tag(3, "element", "uint16", {"metric": "A", "index": 2}),
+        Tag(4, "text", "string", {"metric": "S"}),
+        Tag(5, "when", "datetime", {"metric": "W"}),
+        Tag(6, "big", "uint64", {"metric": "B"}),
+        Tag(7, "beyond", "uint16", {"metric": "A", "index": 9}),
+        Tag(8, "wrong", "float64", {"metric": "S", "index": 0}),
+    )
+    motor = Template([Metric("Speed", None, T.FLOAT, 2.5)], reference="M")
+    birth = [
+        Metric("DS", 1, T.DATASET, DataSet(["n"], [T.INT8], [(1,), (-7,)])),
+        Metric("UDT", 2, T.TEMPLATE, Template([Metric("Motor", None, T.TEMPLATE, motor)], reference="U")),
+        Metric("A", 3, T.UINT16ARRAY, (5, 6, 7)),
+        Metric("S", 4, T.STRING, "配方"),
+        Metric("W", 5, T.DATETIME, 1_700_000_000_500),
+        Metric("B", 6, T.UINT64, 2**63),
+    ]
+    line.hear("NBIRTH", Metric("bdSeq", None, T.INT64, 3), seq=0)
+    line.hear("DBIRTH", *birth, seq=1)
+    for one in birth:
+        one.name = ""
+    line.hear("DDATA", *birth, seq=2)
+    line.settle()
+    whole = Scans.concatenate(line.scans)
+    live = whole.take(np.flatnonzero(whole.how == How.UNSOLICITED))
+    assert live.value[[0, 1, 2, 4]].tolist() == [-7.0, 2.5, 7.0, 1_700_000_000.5]
+    assert live.quality is not None
+    assert live.quality.tolist() == [0, 0, 0, 0, 0, 0, Quality.NO_VALUE, Quality.UNDECODABLE]
+
+
+def topics() -> Iterator[tuple[str, bool]]:
+    yield "spBv1.0/车间 1/DDATA/线 1/压力机", True
+    yield "spBv1.0/g/NBIRTH/e", True
+    for wrong in ("spBv1.0/g/NBIRTH/e/d", "spBv1.0/g/DDATA/e", "spBv1.0/g/NCMD/e", "spBv1.0/STATE/h", "a/b"):
+        yield wrong, False
+    yield "spBv1.0//NDATA/e", False
+
+
+@pytest.mark.parametrize(("topic", "known"), list(topics()))
+def test_only_an_edge_nodes_own_words_are_heard(topic: str, known: bool) -> None:
+    assert (parse(topic) is not None) is known
