@@ -19,7 +19,7 @@ _SETTLE_S = 0.02
 _TICK_S = 0.2
 _REBIRTHS_A_TICK = 4
 """Births come all at once when they are asked for at once: at most 20 a second are."""
-_PATIENCE_S = 1.5
+_PATIENCE_S = 1.0
 """How long births may come by themselves once the broker is there: nodes that watch our STATE send them."""
 _MOST_BYTES = 8 << 20
 
@@ -41,6 +41,8 @@ class Hub:
         self.nodes: dict[Node, EdgeNode] = {}
         self._of: dict[Node, list[Station]] = {}
         self._qos: dict[Node, int] = {}
+        self._deaf: set[Node] = set()
+        """Nodes whose topics the broker refuses: nothing is published to them, for that may cost the connection."""
         self._clock, self._limit = clock, limit
         self._state = state_topic(host_id)
         self._since_ms = clock.now_us() // 1000
@@ -121,6 +123,7 @@ class Hub:
 
     def _up(self) -> None:
         now_us, now_s = self._clock.now_us(), self._clock.monotonic()
+        self._deaf.clear()
         self._say_online()
         if self._away_since is not None:
             self._miss_all(self._away_since, now_us)
@@ -147,6 +150,7 @@ class Hub:
     def _refused(self, name: str, code: int) -> None:
         for node, stations in self._of.items():
             if node.filter == name:
+                self._deaf.add(node)
                 for station in stations:
                     detail = {"topic": name, "code": code}
                     station.trouble("mqtt.subscription-refused", detail, self._clock.now_us())
@@ -205,10 +209,13 @@ class Hub:
         for node, edge in self.nodes.items():
             if edge.pending:
                 tell(self._of[node], edge.tick(now_s), now_us)
-                if left and self.session.connected and edge.rebirth_due(now_s):
+                if left and self._may_ask(node) and edge.rebirth_due(now_s):
                     left -= 1
                     self.session.publish(node.command(None), rebirth(now_us))
         self._watch()
+
+    def _may_ask(self, node: Node) -> bool:
+        return self.session.connected and node not in self._deaf
 
     async def births(self, station: Station, within_s: float) -> None:
         """Wait until a device's birth is known, asking for it within the limit.
