@@ -34,10 +34,17 @@ _FLOATING = (DataType.FLOAT, DataType.DOUBLE)
 _TEXTS = (DataType.STRING, DataType.TEXT, DataType.UUID)
 _RAW = (DataType.BYTES, DataType.FILE)
 _LONG = frozenset({DataType.INT64, DataType.UINT32, DataType.UINT64, DataType.DATETIME})
+_DIRECT = {
+    DataType.FLOAT: "float_value",
+    DataType.DOUBLE: "double_value",
+    DataType.BOOLEAN: "boolean_value",
+    **dict.fromkeys(_TEXTS, "string_value"),
+}
+"""Where values stand that need no look at all."""
 _DEEPEST = 8
 QUALITY = "Quality"
 """The property that says what a value is worth."""
-_META = tuple(MetaData.__dataclass_fields__)
+_META = MetaData.__struct_fields__
 
 
 def decode(raw: bytes) -> Payload:
@@ -182,7 +189,8 @@ def _metric(found: Any, depth: int) -> Metric:
                 value = _dataset(value)
             elif carrier == "template_value":
                 value = _template(value, depth + 1)
-            metric.value = value if datatype == 0 else typed(value, datatype)
+            direct = carrier == _DIRECT.get(datatype) or datatype is DataType.UNKNOWN
+            metric.value = value if direct else typed(value, datatype)
     except Rejected as error:
         metric.problem = str(error)
     return metric

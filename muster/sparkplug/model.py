@@ -5,9 +5,10 @@ bytes (Bytes, File), `DataSet`, `Template`, or a tuple of ints, floats, bools or
 is none.
 """
 
-from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
+
+import msgspec
 
 
 class DataType(IntEnum):
@@ -50,8 +51,7 @@ class DataType(IntEnum):
     DATETIMEARRAY = 34
 
 
-@dataclass(slots=True)
-class Property:
+class Property(msgspec.Struct):
     """One property of a metric; value as for metrics, or a `PropertySet`, or a list of them; None when null."""
 
     datatype: DataType
@@ -61,8 +61,7 @@ class Property:
 PropertySet = dict[str, Property]
 
 
-@dataclass(slots=True)
-class DataSet:
+class DataSet(msgspec.Struct):
     """A table: each row has a value (or None) for each column, of the column's type."""
 
     columns: list[str]
@@ -70,8 +69,7 @@ class DataSet:
     rows: list[tuple[Any, ...]]
 
 
-@dataclass(slots=True)
-class Parameter:
+class Parameter(msgspec.Struct):
     """One parameter of a template."""
 
     name: str
@@ -79,8 +77,7 @@ class Parameter:
     value: Any
 
 
-@dataclass(slots=True)
-class MetaData:
+class MetaData(msgspec.Struct):
     """What is said of a metric's content, for files and parts of them; None where nothing is."""
 
     is_multi_part: bool | None = None
@@ -93,8 +90,7 @@ class MetaData:
     description: str | None = None
 
 
-@dataclass(slots=True)
-class Metric:
+class Metric(msgspec.Struct):
     """One metric. A DATA message may leave out what its birth said: the name, when it has an alias, and the datatype.
 
     With datatype UNKNOWN the value is as it came: `typed` makes of it what the birth's datatype says.
@@ -109,28 +105,26 @@ class Metric:
     is_historical: bool = False
     is_transient: bool = False
     is_null: bool = False
-    properties: PropertySet = field(default_factory=dict)
+    properties: PropertySet = {}
     metadata: MetaData | None = None
     problem: str = ""
 
 
-@dataclass(slots=True)
-class Template:
+class Template(msgspec.Struct):
     """A definition of a template, or an instance of the one that `reference` names."""
 
     metrics: list[Metric]
-    parameters: list[Parameter] = field(default_factory=list)
+    parameters: list[Parameter] = []
     version: str | None = None
     reference: str | None = None
     is_definition: bool = False
 
 
-@dataclass(slots=True)
-class Payload:
+class Payload(msgspec.Struct):
     """One message's content; seq: 0 to 255, which NDEATH and commands do not have."""
 
     timestamp_ms: int | None = None
-    metrics: list[Metric] = field(default_factory=list)
+    metrics: list[Metric] = []
     seq: int | None = None
     uuid: str | None = None
     body: bytes | None = None

@@ -72,10 +72,12 @@ class Connection(_Model):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A tag with its address."""
+    """A tag with its address; direct: a finite floating point value needs no conversion."""
 
     tag: Tag
     address: Address
+    plain: bool
+    direct: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,8 @@ def understand(device: Device) -> Understood:
     for tag in device.tags:
         address = model(Address, tag.address, f"tags[{tag.name}].address")
         _check(tag, address, f"tags[{tag.name}]")
-        places.setdefault(address.metric, []).append(Place(tag, address))
+        direct = tag.type == "float64" and tag.scale == 1 and tag.offset == 0
+        places.setdefault(address.metric, []).append(Place(tag, address, address.plain, direct))
     return Understood(connection, places)
 
 

@@ -27,11 +27,13 @@ from gateway.adapters.sparkplug.values import converted, time_us
 from muster.clock import SECOND_US
 from muster.device import Device
 from muster.events import Event, TextReading
+from muster.presence import NEVER
 from muster.scans import NULL, NULL_BITS, How
 from muster.sparkplug import Metric
 
 _ANSWER_EVERY_US = SECOND_US
 _ERROR_EVERY_US = 5 * SECOND_US
+_AHEAD_US = 60 * SECOND_US
 _WIDEST_HOLE = 32
 """Positions that may stand empty in a scan before another one is begun."""
 
@@ -55,6 +57,7 @@ class Station:
         self._sink = sink
         self._number = device.number
         self._newest: dict[int, int] = {}
+        self._offset_us = 0
         self._report = Diagnostics()
         self._error: tuple[str, dict[str, Any]] = ("", {})
         self._error_us = 0
@@ -108,8 +111,11 @@ class Station:
 
     def values(self, readings: list[Reading], sent_ms: int | None, live: bool, received: int) -> None:
         """Take the values of a message, as one scan for each of its source times."""
-        places = self.understood.places
+        places, newest = self.understood.places, self._newest
         groups: dict[tuple[int, How], list[Group]] = {}
+        several: list[Group] = []
+        latest = received + self._offset_us + _AHEAD_US
+        last: tuple[int, How] | None = None
         for reading in readings:
             wanted = places.get(reading.name)
             if wanted is None:
@@ -117,46 +123,60 @@ class Station:
             metric = reading.metric
             said_ms = sent_ms if metric.timestamp_ms is None else metric.timestamp_ms
             time = received if said_ms is None else time_us(said_ms)
-            if time is None:
-                self.trouble(
-                    "sparkplug.payload-unusable", {"problem": f"{reading.name}: {said_ms}"}, received
-                )
-                continue
-            if metric.problem:
-                problem = f"{reading.name}: {metric.problem}"
-                self.trouble("sparkplug.payload-unusable", {"problem": problem[:200]}, received)
+            if time is None or metric.problem:
+                problem = f"{reading.name}: {metric.problem or said_ms}"[:200]
+                self.trouble("sparkplug.payload-unusable", {"problem": problem}, received)
+                if time is None:
+                    continue
+            history = not live or metric.is_historical
             for place in wanted:
                 found = converted(metric, reading.datatype, reading.value, place)
                 if found is None:
                     continue
                 position = place.tag.position
-                history = not live or metric.is_historical or time <= self._newest.get(position, time - 1)
-                if not history:
-                    self._newest[position] = time
-                how = How.HISTORY if history else How.UNSOLICITED
-                _lay(groups.setdefault((time, how), []), position, found)
+                how = How.HISTORY
+                if not history and time > newest.get(position, NEVER):
+                    if (
+                        time <= latest
+                    ):  # one wrong time in the future must not make history of all that follows
+                        newest[position] = time
+                    how = How.UNSOLICITED
+                if last != (time, how):
+                    last = (time, how)
+                    several = groups.setdefault(last, [{}])
+                if position in several[0]:
+                    _lay(several, position, found)
+                else:
+                    several[0][position] = found
         for (time, how), several in sorted(groups.items()):
             for group in several:
                 self._put(group, time, received, how)
 
     def _put(self, group: Group, time: int, received: int, how: How) -> None:
+        good = False
         for part in _parts(group):
             first = min(part)
-            value = np.full(max(part) - first + 1, NULL)
-            quality = np.zeros(len(value), np.int16)
+            size = max(part) - first + 1
+            value = [NULL] * size
+            marks: list[int] | None = None
             for position, (number, worth, text) in part.items():
-                value[position - first], quality[position - first] = number, worth
+                value[position - first] = number
+                if worth:
+                    marks = marks or [0] * size
+                    marks[position - first] = worth
+                else:
+                    good = True
                 if text is not None:
                     self._sink.text(TextReading(self._number, position, time, received, text, worth))
-            worths = quality if quality.any() else None
-            self._sink.scan(self._number, time, received, first, value, worths, how)
+            quality = None if marks is None else np.array(marks, np.int16)
+            self._sink.scan(self._number, time, received, first, np.array(value), quality, how)
         if how is How.HISTORY:
             return
         self._report.answers += 1
-        if any(worth == 0 for _, worth, _ in group.values()):
+        self._alive = False  # the scan says so
+        if good:
             self._report.last_good = received
             self._error = ("", {})
-            self._alive = False
         if self.watchers:
             values = [_value(position, one, time, received) for position, one in group.items()]
             for told in tuple(self.watchers):
@@ -176,6 +196,7 @@ class Station:
     def clock_off(self, offset_us: int, accuracy_us: int, at: int) -> None:
         """Say how its edge node's clock differs from ours; what is newest is told by the new one from now on."""
         self._newest.clear()
+        self._offset_us = offset_us
         detail = {"offset_us": offset_us, "accuracy_us": accuracy_us}
         self._sink.event(Event("clock", self._number, at, detail=detail))
 

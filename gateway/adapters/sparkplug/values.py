@@ -23,15 +23,17 @@ def converted(metric: Metric, datatype: DataType, value: Any, place: Place) -> C
     """
     if metric.problem:
         return NULL, int(Quality.UNDECODABLE), None
-    worth = quality_of(metric.properties)
+    worth = quality_of(metric.properties) if metric.properties else 0
     if worth >= Quality.BAD:
         return NULL, worth, None
     if value is None:
         return NULL, int(Quality.NO_VALUE), None
-    if not place.address.plain:
+    if not place.plain:
         datatype, value = _below(datatype, value, place.address)
         if value is _ABSENT:
             return None
+    if place.direct and type(value) is float and math.isfinite(value):
+        return value, worth, None
     number, quality, text = _typed(datatype, value, place)
     return number, quality or worth, text
 

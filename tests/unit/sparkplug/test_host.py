@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.adapters.sparkplug.config import understand
 from gateway.adapters.sparkplug.host import EdgeNode, RebirthLimit
@@ -17,11 +19,13 @@ from gateway.collector import Collector
 from gateway.slots import scans_of
 from muster.clock import SECOND_US
 from muster.device import Device, ReportMode, Tag
+from muster.errors import Rejected
 from muster.presence import Definition, State
 from muster.quality import Quality
 from muster.scans import How, Scans
 from muster.sparkplug import DataSet, DataType, Metric, Payload, Property, Template, decode, encode
 from muster.watch import Watch
+from tests.unit.sparkplug.payloads import PAYLOAD, mutated
 
 T = DataType
 BEGIN_US = 1_700_000_000 * SECOND_US
@@ -554,6 +558,50 @@ def test_datasets_templates_and_arrays_are_read_by_their_parts() -> None:
     assert live.value[[0, 1, 2, 4]].tolist() == [-7.0, 2.5, 7.0, 1_700_000_000.5]
     assert live.quality is not None
     assert live.quality.tolist() == [0, 0, 0, 0, 0, 0, Quality.NO_VALUE, Quality.UNDECODABLE]
+
+
+def test_one_wrong_time_in_the_future_makes_no_history_of_what_follows() -> None:
+    line = Line()
+    line.birth()
+    line.data(1.0, timestamp_ms=line.device_ms + 10**10)
+    line.wait(1)
+    line.data(2.0)
+    assert line.values() == [1.0, 2.0]
+
+
+KINDS: list[Kind] = ["NBIRTH", "DBIRTH", "NDATA", "DDATA", "NDEATH", "DDEATH"]
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.sampled_from(KINDS), PAYLOAD), max_size=10))
+def test_no_sequence_of_payloads_breaks_the_host_and_data_without_births_are_no_values(
+    messages: list[tuple[Kind, Payload]],
+) -> None:
+    line = Line(Tag(1, "t", "float64", {"metric": "0"}), Tag(2, "s", "string", {"metric": "a"}))
+    for kind, payload in messages:
+        line.at_s += 0.3
+        scope = None if kind[0] == "N" else "press"
+        tell([line.station], line.node.take(kind, scope, payload, line.now_us, line.at_s), line.now_us)
+        tell([line.station], line.node.tick(line.at_s), line.now_us)
+    if "DBIRTH" not in [kind for kind, _ in messages]:
+        assert line.values() == []
+    assert line.collector.refused == 0
+
+
+@given(st.binary(max_size=100), st.data())
+def test_garbage_after_births_is_no_value(raw: bytes, data: st.DataObject) -> None:
+    line = Line()
+    line.birth()
+    good = encode(Payload(line.device_ms, [Metric("", 1, T.DOUBLE, 3.0)], 2))
+    for one in (raw, data.draw(mutated(good))):
+        try:
+            payload = decode(one)
+        except Rejected:
+            continue
+        named = [m for m in payload.metrics if m.alias in (1, 2) or m.name in ("T", "N")]
+        before = len(line.values())
+        tell([line.station], line.node.take("DDATA", "press", payload, line.now_us, line.at_s), line.now_us)
+        assert len(line.values()) - before <= len(named)
 
 
 def topics() -> Iterator[tuple[str, bool]]:
