@@ -22,11 +22,12 @@ certificates = typer.Typer(no_args_is_help=True, help="Certificates that equipme
 Gateway = Annotated[str, typer.Option(help="code of the gateway that speaks to the equipment")]
 Protocol = Annotated[str, typer.Option(help="protocol room of the gateway")]
 _LONGEST_S = 30.0
+_NO_TAGS = ("sparkplug.found-unnamed", "sparkplug.found-command")
 _MODELLESS = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def discover(
-    protocol: Annotated[str, typer.Argument(help="opcua or mqtt")],
+    protocol: Annotated[str, typer.Argument(help="opcua, mqtt or sparkplug")],
     given: Annotated[str, typer.Option("--connection", help="JSON as in a device's connection, or @file")],
     gateway: Gateway = "demo-1",
     search: Annotated[str, typer.Option(help="part of a path")] = "",
@@ -61,7 +62,7 @@ def as_book(
     """Return a device book with one model and one device for each group that was found, nameplates left out."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for one in found:
-        if not one["group"].endswith("/Identification"):
+        if not one["group"].endswith("/Identification") and one.get("note") not in _NO_TAGS:
             groups.setdefault(one["group"], []).append(one)
     models, devices = [], []
     for group, members in groups.items():
@@ -85,10 +86,19 @@ def as_book(
             "model": f"{code}-model",
             "code": code,
             "name": group or code,
-            "connection": {**wanted, "topic": group} if protocol == "mqtt" else wanted,
+            "connection": {**wanted, **_named_by(protocol, group)},
         }
         devices.append(device)
     return {"enterprises": [{"code": enterprise, "name": enterprise}], "models": models, "devices": devices}
+
+
+def _named_by(protocol: str, group: str) -> dict[str, Any]:
+    """Return what of a device's connection stands in its group's name."""
+    if protocol == "mqtt":
+        return {"topic": group}
+    if protocol == "sparkplug":
+        return dict(zip(("group", "edge_node", "device"), group.split("/"), strict=False))
+    return {}
 
 
 def _tags(members: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -49,3 +49,17 @@ def test_each_topic_is_a_device() -> None:
     ]
     wanted = {"broker": {"host": "h"}, "topic": "plant/#"}
     assert problems(as_book("mqtt", wanted, "g", "acme", items)) == []
+
+
+def test_each_edge_node_and_each_of_its_devices_is_a_device() -> None:
+    items = [
+        found("plant/line 1", "Node Control/Rebirth", "bool", {"metric": "Node Control/Rebirth"}, None)
+        | {"note": "sparkplug.found-command"},
+        found("plant/line 1", "T", "float64", {"metric": "T"}, None),
+        found("plant/line 1/press", "Motor/Speed", "int32", {"metric": "Motor", "member": ["Speed"]}, 1.0),
+        found("plant/line 2", "plant/line 2", "string", {}, None) | {"note": "sparkplug.found-unnamed"},
+    ]
+    book = as_book("sparkplug", {"broker": {"host": "h"}}, "g", "acme", items)
+    assert problems(book) == []
+    assert [one["connection"].get("device") for one in book["devices"]] == [None, "press"]
+    assert [len(one["tags"]) for one in book["models"]] == [1, 1]
