@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import random
+from collections import Counter
 from typing import Any
 
 from gateway.adapter import Sink, Workplace
@@ -17,6 +18,7 @@ from muster.sparkplug import DataType, Metric, Payload, decode, encode
 
 _SETTLE_S = 0.02
 _TICK_S = 0.2
+_MANY_NODES = 20
 _REBIRTHS_A_TICK = 4
 """Births come all at once when they are asked for at once: at most 20 a second are."""
 _PATIENCE_S = 1.0
@@ -41,6 +43,7 @@ class Hub:
         self.nodes: dict[Node, EdgeNode] = {}
         self._of: dict[Node, list[Station]] = {}
         self._qos: dict[Node, int] = {}
+        self._groups: Counter[str] = Counter()
         self._deaf: set[Node] = set()
         """Nodes whose topics the broker refuses: nothing is published to them, for that may cost the connection."""
         self._clock, self._limit = clock, limit
@@ -67,6 +70,7 @@ class Hub:
         self._of.setdefault(node, []).append(station)
         edge = self.nodes.get(node)
         if edge is None:
+            self._groups[node.group] += 1
             edge = self.nodes[node] = EdgeNode((self.session.settings.text, node), self._limit)
             if self.session.connected:
                 edge.broker_up(self._clock.monotonic(), _PATIENCE_S, False)
@@ -86,6 +90,7 @@ class Hub:
             self._fit(node)
         else:
             del self._of[node], self.nodes[node], self._qos[node]
+            self._groups[node.group] -= 1
         self._settle()
 
     def stop(self) -> None:
@@ -109,9 +114,20 @@ class Hub:
 
     def _subscribe(self) -> None:
         self._settling = None
-        filters = {node.filter: qos for node, qos in self._qos.items()}
-        self.session.subscribe({self._state: 1, **filters})
+        filters = {self._state: 1}
+        for node, qos in self._qos.items():
+            for name in self._filters(node):
+                filters[name] = max(filters.get(name, 0), qos)
+        self.session.subscribe(filters)
         self._watch()
+
+    def _filters(self, node: Node) -> tuple[str, ...]:
+        """Return the topic filters under which a node is heard: its own, or its group's where many of it are.
+
+        Brokers bound a session's subscriptions. A name that NATS cannot bear keeps its own, so that it is refused.
+        """
+        many = self._groups[node.group] > _MANY_NODES and " " not in node.name
+        return node.group_filters if many else (node.filter,)
 
     # The broker.
 
@@ -149,7 +165,7 @@ class Hub:
 
     def _refused(self, name: str, code: int) -> None:
         for node, stations in self._of.items():
-            if node.filter == name:
+            if name in self._filters(node):
                 self._deaf.add(node)
                 for station in stations:
                     detail = {"topic": name, "code": code}

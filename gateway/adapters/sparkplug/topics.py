@@ -21,6 +21,11 @@ class Node:
         """The topic filter of everything that it, its devices and other hosts say on its topics."""
         return f"{NAMESPACE}/{self.group}/+/{self.name}/#"
 
+    @property
+    def group_filters(self) -> tuple[str, str]:
+        """The topic filters of everything that nodes of its group, and their devices, say."""
+        return f"{NAMESPACE}/{self.group}/+/+", f"{NAMESPACE}/{self.group}/+/+/+"
+
     def command(self, device: str | None) -> str:
         """Return the topic of commands to the node, or to one of its devices."""
         if device is None:
