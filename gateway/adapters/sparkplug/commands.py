@@ -41,9 +41,9 @@ async def write(hub: Hub, station: Station, position: int, value: float | str, c
     if not tag.writable:
         raise RequestError(f"tag {tag.name} is not writable", status=403, code="not-writable")
     connection = station.understood.connection
-    known = station.metrics.get(name)
+    known = hub.nodes[connection.node].metric(station.scope, name)
     if known is None:
-        raise Unavailable(f"no birth named {name}: what it is, is not known now")
+        raise Unavailable(f"no birth named {name}: it is not known now how to command it")
     raw = _raw(tag, known.datatype, value)
     by_alias = known.alias is not None and connection.command_by == "alias"
     metric = Metric("" if by_alias else name, known.alias if by_alias else None, known.datatype, raw)

@@ -276,6 +276,11 @@ class EdgeNode:
         if readings:
             yield Values(scope, readings, payload.timestamp_ms, live=True)
 
+    def metric(self, scope: Scope, name: str) -> Metric | None:
+        """Return a metric as its birth named it; None when that cannot be believed now."""
+        table = self.tables.get(scope)
+        return None if table is None or self._doubtful or self._away_s is not None else table.names.get(name)
+
     # Order.
 
     def _in_turn(

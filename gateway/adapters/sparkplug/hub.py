@@ -200,7 +200,8 @@ class Hub:
         tell(
             stations, edge.take(topic.kind, topic.device, payload, message.received, now_s), message.received
         )
-        self._watch()
+        if edge.pending:
+            self._arm()
 
     def _hear_state(self, message: Message) -> None:
         """Say again that we are online when the will of an earlier connection came late."""
@@ -215,7 +216,11 @@ class Hub:
 
     def _watch(self) -> None:
         """Look after the nodes that wait for something, as long as any does."""
-        if self._ticking is None and any(edge.pending for edge in self.nodes.values()):
+        if any(edge.pending for edge in self.nodes.values()):
+            self._arm()
+
+    def _arm(self) -> None:
+        if self._ticking is None:
             self._ticking = asyncio.get_running_loop().call_later(_TICK_S, self._tick)
 
     def _tick(self) -> None:

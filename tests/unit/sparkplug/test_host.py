@@ -560,6 +560,16 @@ def test_datasets_templates_and_arrays_are_read_by_their_parts() -> None:
     assert live.quality.tolist() == [0, 0, 0, 0, 0, 0, Quality.NO_VALUE, Quality.UNDECODABLE]
 
 
+def test_no_command_is_addressed_by_an_alias_that_may_mean_another_metric_by_now() -> None:
+    line = Line()
+    value(line)
+    assert line.node.metric("press", "T") is not None
+    for happens in (broker_away, wide_gap, node_death, device_death):
+        line = Line()
+        happens(line)
+        assert line.node.metric("press", "T") is None
+
+
 def test_one_wrong_time_in_the_future_makes_no_history_of_what_follows() -> None:
     line = Line()
     line.birth()
