@@ -16,7 +16,7 @@ from gateway.adapters.modbus.pdu import (
     read,
     read_identification,
 )
-from muster.device import Origin
+from gateway.nameplate import origin_in
 from muster.errors import Rejected
 
 OBJECTS = {
@@ -37,8 +37,6 @@ SUNSPEC_FIELDS = {
     "serial_number": (52, 16),
 }
 """Of SunSpec model 1: registers behind the "SunS" marker's start, and how many."""
-_REPLAY = ("replay", "回放")
-_SIMULATION = ("simulat", "emulat", "仿真", "模拟器")
 _LONGEST_WALK = 32
 _LEVELS = {1: "basic", 2: "regular", 3: "extended"}
 _PATIENCE_S = 1.5
@@ -92,12 +90,7 @@ async def identify(line: Line, connection: Connection, *, ask_objects: bool = Tr
 
 def origin_of(evidence: dict[str, Any]) -> str | None:
     """Return what the evidence says of the origin: simulated, replayed, or nothing."""
-    words = " ".join(str(value) for part in evidence.values() for value in _leaves(part)).lower()
-    if any(word in words for word in _REPLAY):
-        return Origin.REPLAYED
-    if any(word in words for word in _SIMULATION):
-        return Origin.SIMULATED
-    return None
+    return origin_in(value for part in evidence.values() for value in _leaves(part))
 
 
 def _leaves(part: Any) -> list[Any]:

@@ -9,10 +9,10 @@ import numpy as np
 from gateway.adapter import Diagnostics, Sink, Value
 from gateway.adapters.mqtt.broker import Message
 from gateway.adapters.mqtt.config import Status, Understood
-from gateway.adapters.mqtt.identification import origin_of
 from gateway.adapters.mqtt.mapping import Mapping, Record, compile_path
 from gateway.adapters.mqtt.order import Order
 from gateway.adapters.mqtt.topics import matches
+from gateway.nameplate import origin_in
 from muster.clock import SECOND_US, Clock
 from muster.device import Device
 from muster.errors import Rejected
@@ -98,7 +98,7 @@ class Station:
         if facts and not message.retain and facts != self._report.identity:
             self._report.identity = facts
             event = Event(
-                "identity", self._number, message.received, detail=dict(facts), origin=origin_of(facts)
+                "identity", self._number, message.received, detail=dict(facts), origin=origin_in(facts.values())
             )
             self._sink.event(event)
 

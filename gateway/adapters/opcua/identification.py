@@ -6,7 +6,7 @@ from typing import Any
 from asyncua import Client, ua
 
 from gateway.adapters.opcua.config import Connection
-from muster.device import Origin
+from gateway.nameplate import origin_in
 
 FIELDS = {
     "Manufacturer": "manufacturer",
@@ -15,8 +15,6 @@ FIELDS = {
     "ProductInstanceUri": "product_instance_uri",
     "DeviceClass": "device_class",
 }
-_REPLAY = ("replay", "回放")
-_SIMULATION = ("simulat", "emulat", "仿真", "模拟器")
 
 
 async def identify(
@@ -45,10 +43,7 @@ async def identify(
 def origin_of(facts: dict[str, Any]) -> str | None:
     """Return simulated or replayed where a device or its server calls itself so, else nothing."""
     parts = [part for part in facts.values() if isinstance(part, dict)]
-    words = " ".join(str(value) for part in parts for value in part.values()).lower()
-    if any(word in words for word in _REPLAY):
-        return Origin.REPLAYED
-    return Origin.SIMULATED if any(word in words for word in _SIMULATION) else None
+    return origin_in(value for part in parts for value in part.values())
 
 
 async def _nameplate(client: Client, root: ua.NodeId) -> dict[str, str]:

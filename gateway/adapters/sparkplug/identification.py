@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from gateway.adapters.mqtt.identification import origin_of as origin_by_words
+from gateway.nameplate import origin_in
 from muster.device import Origin
 from muster.sparkplug import Metric
 
@@ -29,7 +29,7 @@ def origin_of(facts: Mapping[str, str]) -> str | None:
     """Return simulated or replayed where equipment calls itself so, else nothing."""
     if facts.get(SIMULATED) == "true":
         return Origin.SIMULATED
-    return origin_by_words(facts)
+    return origin_in(facts.values())
 
 
 def _put(facts: dict[str, str], fact: str, metric: Metric | None) -> None:
