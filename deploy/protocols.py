@@ -1,8 +1,7 @@
 """What the device book, the counting and the API are told of the protocols: made from the gateway's rooms."""
 
-from pydantic import BaseModel, ValidationError
-
 from gateway.adapter import Description, protocols
+from gateway.checks import validated
 from muster.device import Device, Tag
 from muster.errors import ConfigError
 from muster.protocol import ProtocolInfo
@@ -15,7 +14,7 @@ def protocol_infos() -> dict[str, ProtocolInfo]:
 
 def _info(description: Description) -> ProtocolInfo:
     def validate(device: Device) -> str:
-        connection = _checked(description.connection, device.connection, "connection")
+        connection = validated(description.connection, device.connection, "connection")
         for tag in device.tags:
             _check_tag(description, tag)
         if description.check is not None:
@@ -29,13 +28,4 @@ def _check_tag(description: Description, tag: Tag) -> None:
     if tag.type not in description.types:
         known = ", ".join(sorted(description.types))
         raise ConfigError(f"tags.{tag.name}.type: {tag.type!r} is not one of {known}")
-    _checked(description.address, tag.address, f"tags.{tag.name}.address")
-
-
-def _checked(model: type[BaseModel], given: dict[str, object], where: str) -> BaseModel:
-    try:
-        return model.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join([where, *(str(part) for part in first["loc"])])
-        raise ConfigError(f"{field}: {first['msg']}") from error
+    validated(description.address, tag.address, f"tags.{tag.name}.address")

@@ -8,17 +8,17 @@ and what spans several fields (a tag's type against its table, an address agains
 import ipaddress
 import math
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from gateway.checks import check_numbers, check_positions, check_type, validated
 from muster.device import Device, Tag
 from muster.errors import ConfigError
 
 Table = Literal["holding", "input", "coil", "discrete"]
 Order = Literal["big", "little"]
 Register = Annotated[int, Field(ge=0, le=65535)]
-M = TypeVar("M", bound=BaseModel)
 BIT_TABLES = frozenset({"coil", "discrete"})
 
 WIDTHS: dict[str, int] = {
@@ -38,10 +38,9 @@ WIDTHS: dict[str, int] = {
 }
 """Registers that a value of each type takes; 0 where the address says it."""
 TYPES = frozenset(WIDTHS)
+_UNSCALED = ("bool", "bit", "string")
 SLOT_S = 0.05
 """The grain of all polling, in seconds."""
-MOST_POSITIONS = 65_535
-"""A scan is as long as its highest position asks for, so that has a limit."""
 
 
 class _Model(BaseModel):
@@ -260,23 +259,20 @@ def understand(device: Device) -> Understood:
     Raises:
         ConfigError: names the field, such as `tags[speed].address.bit`, and what is wrong with it.
     """
-    connection = _model(Connection, device.connection, "connection")
+    connection = validated(Connection, device.connection, "connection")
     if not math.isfinite(device.interval_s) or device.interval_s < SLOT_S:
         raise ConfigError(f"interval_s: {device.interval_s} is below {SLOT_S}, the shortest")
     if not device.tags:
         raise ConfigError("tags: a device without tags cannot be polled")
     places = tuple(_place(tag, connection) for tag in sorted(device.tags, key=lambda tag: tag.position))
-    positions = [place.tag.position for place in places]
-    if positions[0] < 1 or positions[-1] > MOST_POSITIONS or len(set(positions)) != len(positions):
-        raise ConfigError(f"tags: positions count from 1 to at most {MOST_POSITIONS} and are each used once")
+    check_positions(device.tags)
     return Understood(connection, places)
 
 
 def _place(tag: Tag, connection: Connection) -> Place:
     where = f"tags[{tag.name}]"
-    address = _model(Address, tag.address, f"{where}.address")
-    if tag.type not in TYPES:
-        raise ConfigError(f"{where}.type: {tag.type} is none of {', '.join(sorted(TYPES))}")
+    address = validated(Address, tag.address, f"{where}.address")
+    check_type(tag, TYPES, where)
     bits = address.table in BIT_TABLES
     if bits and tag.type != "bool":
         raise ConfigError(f"{where}.type: a {address.table} holds bool, not {tag.type}")
@@ -304,28 +300,10 @@ def _place(tag: Tag, connection: Connection) -> Place:
         ends_behind = hole.start < address.register_ + width
         if hole.table == address.table and ends_behind and address.register_ < hole.start + hole.length:
             raise ConfigError(f"{where}.address.register: lies in a hole of connection.limits.holes")
-    _check_scale(tag, where)
+    check_numbers(tag, _UNSCALED, where)
     if tag.writable and address.table in ("input", "discrete"):
         raise ConfigError(f"{where}.writable: a {address.table} cannot be written")
     return Place(tag, address, start, width)
-
-
-def _check_scale(tag: Tag, where: str) -> None:
-    if not math.isfinite(tag.scale) or tag.scale == 0 or not math.isfinite(tag.offset):
-        raise ConfigError(f"{where}.scale: scale and offset are finite, and scale is not 0")
-    if tag.type in ("bool", "bit", "string") and (tag.scale != 1 or tag.offset != 0):
-        raise ConfigError(f"{where}.scale: a {tag.type} has no scale or offset")
-    if tag.low is not None and tag.high is not None and tag.low > tag.high:
-        raise ConfigError(f"{where}.low: is above high")
-
-
-def _model(model: type[M], document: object, where: str) -> M:
-    try:
-        return model.model_validate(document)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join([where, *(str(part) for part in first["loc"])])
-        raise ConfigError(f"{field}: {first['msg']}") from error
 
 
 def _joined(host: str, port: int) -> str:

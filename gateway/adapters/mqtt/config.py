@@ -6,21 +6,20 @@ which the room and the ledger's import both use.
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gateway.adapters.mqtt.mapping import Mapping, Stamp, Target, compile_path
 from gateway.adapters.mqtt.settings import BrokerSettings
 from gateway.adapters.mqtt.topics import check_filter, check_topic
 from gateway.adapters.mqtt.values import TYPES
+from gateway.checks import check_numbers, check_positions, check_type, validated
 from muster.device import Device, Tag
 from muster.errors import ConfigError
 
-M = TypeVar("M", bound=BaseModel)
 Qos = Literal[0, 1, 2]
 TAG = "{tag}"
-_MOST_POSITIONS = 65_535
 
 
 class _Model(BaseModel):
@@ -138,19 +137,17 @@ def check(device: Device) -> None:
 
 def understand(device: Device) -> Understood:
     """Return what a device's document means. Raises ConfigError naming the field."""
-    connection = _model(Connection, device.connection, "connection")
+    connection = validated(Connection, device.connection, "connection")
     if not math.isfinite(device.interval_s) or device.interval_s <= 0:
         raise ConfigError(f"interval_s: {device.interval_s} is not above 0")
     if not device.tags:
         raise ConfigError("tags: a device without tags has nothing to map")
-    positions = sorted(tag.position for tag in device.tags)
-    if positions[0] < 1 or positions[-1] > _MOST_POSITIONS or len(set(positions)) != len(positions):
-        raise ConfigError(f"tags: positions count from 1 to at most {_MOST_POSITIONS} and are each used once")
+    check_positions(device.tags)
     targets: dict[str, list[Target]] = {}
     commands: dict[int, Command] = {}
     for tag in sorted(device.tags, key=lambda tag: tag.position):
         where = f"tags[{tag.name}]"
-        address = _model(Address, tag.address, f"{where}.address")
+        address = validated(Address, tag.address, f"{where}.address")
         targets.setdefault(_topic(connection, tag, address, where), []).append(_target(tag, address, where))
         command = address.command or connection.command
         if tag.writable:
@@ -189,14 +186,8 @@ def _topic(connection: Connection, tag: Tag, address: Address, where: str) -> st
 
 
 def _target(tag: Tag, address: Address, where: str) -> Target:
-    if tag.type not in TYPES:
-        raise ConfigError(f"{where}.type: {tag.type} is none of {', '.join(sorted(TYPES))}")
-    if not math.isfinite(tag.scale) or tag.scale == 0 or not math.isfinite(tag.offset):
-        raise ConfigError(f"{where}.scale: scale and offset are finite, and scale is not 0")
-    if tag.type in ("bool", "string") and (tag.scale != 1 or tag.offset != 0):
-        raise ConfigError(f"{where}.scale: a {tag.type} has no scale or offset")
-    if tag.low is not None and tag.high is not None and tag.low > tag.high:
-        raise ConfigError(f"{where}.low: is above high")
+    check_type(tag, TYPES, where)
+    check_numbers(tag, ("bool", "string"), where)
     path = compile_path(address.path, f"{where}.address.path")
     return Target(tag.position, tag.type, path, tag.scale, tag.offset)
 
@@ -210,12 +201,3 @@ def _named(command: Command, tag: Tag, where: str) -> Command:
     if command.response_path is not None:
         compile_path(command.response_path, f"{where}.address.command.response_path")
     return command.model_copy(update={"topic": topic, "response_topic": response})
-
-
-def _model(model: type[M], document: object, where: str) -> M:
-    try:
-        return model.model_validate(document)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join([where, *(str(part) for part in first["loc"])])
-        raise ConfigError(f"{field}: {first['msg']}") from error

@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
 from gateway.adapter import Certificate, Diagnostics, Found, Sink, Value, Workplace
 from gateway.adapters.mqtt import commands
 from gateway.adapters.mqtt.broker import BrokerSession, BrokerSettings, Message
@@ -13,6 +11,7 @@ from gateway.adapters.mqtt.config import understand
 from gateway.adapters.mqtt.discovery import Ear, leaves
 from gateway.adapters.mqtt.station import Station, next_values
 from gateway.adapters.mqtt.topics import Directory, check_filter
+from gateway.checks import validated
 from muster.clock import Clock
 from muster.device import Device
 from muster.errors import ConfigError, RequestError, Unavailable
@@ -169,12 +168,7 @@ class MqttRoom:
         """Listen under `connection.topic`, or to everything, and propose a tag for each leaf of what comes."""
         topic = str(connection.get("topic", "#"))
         check_filter(topic, "connection.topic")
-        try:
-            settings = BrokerSettings.model_validate(connection.get("broker"))
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            field = ".".join(["connection.broker", *(str(part) for part in first["loc"])])
-            raise ConfigError(f"{field}: {first['msg']}") from error
+        settings = validated(BrokerSettings, connection.get("broker"), "connection.broker")
         ear = Ear()
         failed: list[str] = []
         session = BrokerSession(

@@ -98,7 +98,11 @@ class Station:
         if facts and not message.retain and facts != self._report.identity:
             self._report.identity = facts
             event = Event(
-                "identity", self._number, message.received, detail=dict(facts), origin=origin_in(facts.values())
+                "identity",
+                self._number,
+                message.received,
+                detail=dict(facts),
+                origin=origin_in(facts.values()),
             )
             self._sink.event(event)
 

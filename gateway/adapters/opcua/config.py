@@ -6,19 +6,18 @@ Everything here is data: no socket and no library is touched.
 import math
 import re
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from gateway.checks import check_numbers, check_positions, check_type, validated
 from muster.device import Device, ReportMode, Tag
 from muster.errors import ConfigError
 
-M = TypeVar("M", bound=BaseModel)
 INTEGERS = frozenset({"int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "enum"})
 TEXTS = frozenset({"string"})
 TYPES = INTEGERS | TEXTS | {"bool", "float32", "float64", "datetime"}
-MOST_POSITIONS = 65_535
 ROOT = "{root}"
 _NODE = re.compile(r"(?:(?:ns=\d+|nsu=[^;]+);)?(?:i=\d+|g=[0-9a-fA-F-]{36}|s=.+)", re.DOTALL)
 
@@ -175,7 +174,7 @@ def check(device: Device) -> None:
 
 def understand(device: Device) -> Understood:
     """Return what a device's document means. Raises ConfigError naming the field."""
-    connection = model(Connection, device.connection, "connection")
+    connection = validated(Connection, device.connection, "connection")
     if not math.isfinite(device.interval_s) or device.interval_s < 0.05:
         raise ConfigError(f"interval_s: {device.interval_s} is below 0.05, the shortest")
     if connection.time == "read" and device.report_mode is not ReportMode.POLLED:
@@ -185,37 +184,19 @@ def understand(device: Device) -> Understood:
     if not device.tags:
         raise ConfigError("tags: a device without tags cannot be watched")
     places = tuple(_place(tag, connection.root) for tag in sorted(device.tags, key=lambda tag: tag.position))
-    positions = [place.tag.position for place in places]
-    if positions[0] < 1 or positions[-1] > MOST_POSITIONS or len(set(positions)) != len(positions):
-        raise ConfigError(f"tags: positions count from 1 to at most {MOST_POSITIONS} and are each used once")
+    check_positions(device.tags)
     return Understood(connection, places)
-
-
-def model(kind: type[M], document: object, where: str) -> M:
-    """Return the document as `kind`. Raises ConfigError naming the field."""
-    try:
-        return kind.model_validate(document)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join([where, *(str(part) for part in first["loc"])])
-        raise ConfigError(f"{field}: {first['msg']}") from error
 
 
 def _place(tag: Tag, root: str | None) -> Place:
     where = f"tags[{tag.name}]"
-    address = model(Address, tag.address, f"{where}.address")
+    address = validated(Address, tag.address, f"{where}.address")
     if address.node.startswith(ROOT):
         if root is None:
             raise ConfigError(f"{where}.address.node: {ROOT} needs connection.root")
         address = address.model_copy(update={"node": root + address.node.removeprefix(ROOT)})
-    if tag.type not in TYPES:
-        raise ConfigError(f"{where}.type: {tag.type} is none of {', '.join(sorted(TYPES))}")
-    if not math.isfinite(tag.scale) or tag.scale == 0 or not math.isfinite(tag.offset):
-        raise ConfigError(f"{where}.scale: scale and offset are finite, and scale is not 0")
-    if tag.type in ("bool", "string", "datetime", "enum") and (tag.scale != 1 or tag.offset != 0):
-        raise ConfigError(f"{where}.scale: a {tag.type} has no scale or offset")
-    if tag.low is not None and tag.high is not None and tag.low > tag.high:
-        raise ConfigError(f"{where}.low: is above high")
+    check_type(tag, TYPES, where)
+    check_numbers(tag, ("bool", "string", "datetime", "enum"), where)
     if tag.writable and address.index is not None:
         raise ConfigError(f"{where}.writable: a part of a value cannot be written")
     return Place(tag, address)

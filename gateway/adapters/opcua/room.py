@@ -8,11 +8,12 @@ from asyncua import Client, ua
 
 from gateway.adapter import Certificate, Diagnostics, Found, Sink, Value, Workplace
 from gateway.adapters.opcua.browsing import browse
-from gateway.adapters.opcua.config import INTEGERS, Connection, Place, model, understand
+from gateway.adapters.opcua.config import INTEGERS, Connection, Place, understand
 from gateway.adapters.opcua.decode import decode, time_of
 from gateway.adapters.opcua.session import LOST, Session, enter, leave, node_of, reason_of
 from gateway.adapters.opcua.station import Station
 from gateway.adapters.opcua.trust import Distrusted, Trust
+from gateway.checks import validated
 from muster.clock import Clock
 from muster.device import Device
 from muster.errors import ConfigError, RequestError, Unavailable
@@ -91,7 +92,7 @@ class OpcuaRoom:
 
     async def discover(self, connection: Mapping[str, Any], search: str, wait_s: float) -> list[Found]:
         """Return the variables of a server, in a session of its own, `wait_s` at most for each answer."""
-        settings = model(Connection, dict(connection), "connection")
+        settings = validated(Connection, dict(connection), "connection")
         client = Client(settings.server, timeout=max(wait_s, settings.timeout_ms / 1000))
         turn = self._turns.setdefault(settings.server, asyncio.Lock())
         try:

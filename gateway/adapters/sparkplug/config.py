@@ -2,21 +2,20 @@
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.adapters.mqtt.settings import BrokerSettings
 from gateway.adapters.mqtt.values import TYPES as JSON_TYPES
 from gateway.adapters.sparkplug.topics import Node
+from gateway.checks import check_numbers, check_positions, check_type, validated
 from muster.device import Device, Tag
 from muster.errors import ConfigError
 
-M = TypeVar("M", bound=BaseModel)
 Name = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^/+#\x00]+$")]
 TYPES = JSON_TYPES | {"datetime"}
 _UNSCALED = frozenset({"bool", "string", "datetime"})
-_MOST_POSITIONS = 65_535
 
 
 class _Model(BaseModel):
@@ -102,19 +101,17 @@ def check(device: Device) -> None:
 
 def understand(device: Device) -> Understood:
     """Return what a device's document means. Raises ConfigError naming the field."""
-    connection = model(Connection, device.connection, "connection")
+    connection = validated(Connection, device.connection, "connection")
     if connection.broker.share is not None:
         raise ConfigError("connection.broker.share: a host application must hear every message itself")
     if not math.isfinite(device.interval_s) or device.interval_s <= 0:
         raise ConfigError(f"interval_s: {device.interval_s} is not above 0")
     if not device.tags:
         raise ConfigError("tags: a device without tags has nothing to map")
-    positions = sorted(tag.position for tag in device.tags)
-    if positions[0] < 1 or positions[-1] > _MOST_POSITIONS or len(set(positions)) != len(positions):
-        raise ConfigError(f"tags: positions count from 1 to at most {_MOST_POSITIONS} and are each used once")
+    check_positions(device.tags)
     places: dict[str, list[Place]] = {}
     for tag in device.tags:
-        address = model(Address, tag.address, f"tags[{tag.name}].address")
+        address = validated(Address, tag.address, f"tags[{tag.name}].address")
         _check(tag, address, f"tags[{tag.name}]")
         direct = tag.type == "float64" and tag.scale == 1 and tag.offset == 0
         places.setdefault(address.metric, []).append(Place(tag, address, address.plain, direct))
@@ -122,27 +119,11 @@ def understand(device: Device) -> Understood:
 
 
 def _check(tag: Tag, address: Address, where: str) -> None:
-    if tag.type not in TYPES:
-        raise ConfigError(f"{where}.type: {tag.type} is none of {', '.join(sorted(TYPES))}")
-    if not math.isfinite(tag.scale) or tag.scale == 0 or not math.isfinite(tag.offset):
-        raise ConfigError(f"{where}.scale: scale and offset are finite, and scale is not 0")
-    if tag.type in _UNSCALED and (tag.scale != 1 or tag.offset != 0):
-        raise ConfigError(f"{where}.scale: a {tag.type} has no scale or offset")
-    if tag.low is not None and tag.high is not None and tag.low > tag.high:
-        raise ConfigError(f"{where}.low: is above high")
+    check_type(tag, TYPES, where)
+    check_numbers(tag, _UNSCALED, where)
     if address.row is not None and address.column is None:
         raise ConfigError(f"{where}.address.row: goes with column")
     if address.column is not None and address.index is not None:
         raise ConfigError(f"{where}.address.index: a dataset holds no arrays")
     if tag.writable and not address.plain:
         raise ConfigError(f"{where}.writable: only a whole metric can be written")
-
-
-def model(kind: type[M], document: object, where: str) -> M:
-    """Return a document as its model. Raises ConfigError naming the field."""
-    try:
-        return kind.model_validate(document)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join([where, *(str(part) for part in first["loc"])])
-        raise ConfigError(f"{field}: {first['msg']}") from error

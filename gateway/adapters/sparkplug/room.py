@@ -7,12 +7,13 @@ from typing import Any
 from gateway.adapter import Certificate, Diagnostics, Found, Sink, Value, Workplace
 from gateway.adapters.mqtt.broker import BrokerSession, BrokerSettings
 from gateway.adapters.sparkplug import commands
-from gateway.adapters.sparkplug.config import model, understand
+from gateway.adapters.sparkplug.config import understand
 from gateway.adapters.sparkplug.discovery import Ear, group_of, things_of
 from gateway.adapters.sparkplug.host import RebirthLimit
 from gateway.adapters.sparkplug.hub import Hub, rebirth
 from gateway.adapters.sparkplug.station import Station, next_values
 from gateway.adapters.sparkplug.topics import NAMESPACE, Node
+from gateway.checks import validated
 from muster.clock import Clock
 from muster.device import Device
 from muster.errors import ConfigError, RequestError, Unavailable
@@ -101,7 +102,7 @@ class SparkplugRoom:
 
         An edge node that is named is asked for its births, within the limit; others are only listened to.
         """
-        settings = model(BrokerSettings, connection.get("broker"), "connection.broker")
+        settings = validated(BrokerSettings, connection.get("broker"), "connection.broker")
         named = {key: connection.get(key) for key in ("group", "edge_node")}
         for key, name in named.items():
             if name is not None and (not isinstance(name, str) or not name or set(name) & set("/+#\0")):

@@ -1,0 +1,47 @@
+"""What every room checks of a device's document in the same words. Pure; raises ConfigError naming the field."""
+
+import math
+from collections.abc import Collection, Sequence
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from muster.device import Tag
+from muster.errors import ConfigError
+
+M = TypeVar("M", bound=BaseModel)
+MOST_POSITIONS = 65_535
+"""A scan is as long as its highest position asks for, so that has a limit."""
+
+
+def validated(model: type[M], document: object, where: str) -> M:
+    """Return a part of a document as its model; `where`: its field."""
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join([where, *(str(part) for part in first["loc"])])
+        raise ConfigError(f"{field}: {first['msg']}") from error
+
+
+def check_positions(tags: Sequence[Tag]) -> None:
+    """Check that a device's tags have positions that a scan can have, none twice. `tags` holds at least one."""
+    positions = {tag.position for tag in tags}
+    if min(positions) < 1 or max(positions) > MOST_POSITIONS or len(positions) != len(tags):
+        raise ConfigError(f"tags: positions count from 1 to at most {MOST_POSITIONS} and are each used once")
+
+
+def check_type(tag: Tag, types: Collection[str], where: str) -> None:
+    """Check that a tag's type is one that its room decodes."""
+    if tag.type not in types:
+        raise ConfigError(f"{where}.type: {tag.type} is none of {', '.join(sorted(types))}")
+
+
+def check_numbers(tag: Tag, unscaled: Collection[str], where: str) -> None:
+    """Check a tag's scale, offset and limits; `unscaled`: types that have neither scale nor offset."""
+    if not math.isfinite(tag.scale) or tag.scale == 0 or not math.isfinite(tag.offset):
+        raise ConfigError(f"{where}.scale: scale and offset are finite, and scale is not 0")
+    if tag.type in unscaled and (tag.scale != 1 or tag.offset != 0):
+        raise ConfigError(f"{where}.scale: a {tag.type} has no scale or offset")
+    if tag.low is not None and tag.high is not None and tag.low > tag.high:
+        raise ConfigError(f"{where}.low: is above high")
