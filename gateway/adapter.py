@@ -20,6 +20,7 @@ from pydantic import BaseModel
 import gateway.adapters
 from muster.clock import Clock
 from muster.device import Device
+from muster.errors import RequestError
 from muster.events import Event, TextReading
 from muster.scans import How
 
@@ -206,6 +207,18 @@ class Room(Protocol):
     def diagnostics(self, device: int) -> Diagnostics:
         """Return the device's counters. Raises KeyError when it is not watched."""
         ...
+
+
+class WithoutCertificates:
+    """What a room answers whose equipment is checked against authorities, not certificate by certificate."""
+
+    def certificates(self) -> list[Certificate]:
+        """Return none."""
+        return []
+
+    def decide(self, thumbprint: str, trust: bool) -> Certificate:
+        """Refuse: there are none to decide on."""
+        raise RequestError(f"no certificate {thumbprint}", status=404, code="unknown-certificate")
 
 
 @dataclass(frozen=True, slots=True)

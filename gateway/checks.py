@@ -1,4 +1,4 @@
-"""What every room checks of a device's document in the same words. Pure; raises ConfigError naming the field."""
+"""What every room checks of a document and of a write, in the same words. Pure; a ConfigError names the field."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -7,7 +7,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from muster.device import Tag
-from muster.errors import ConfigError
+from muster.errors import ConfigError, RequestError
 
 M = TypeVar("M", bound=BaseModel)
 MOST_POSITIONS = 65_535
@@ -45,3 +45,29 @@ def check_numbers(tag: Tag, unscaled: Collection[str], where: str) -> None:
         raise ConfigError(f"{where}.scale: a {tag.type} has no scale or offset")
     if tag.low is not None and tag.high is not None and tag.low > tag.high:
         raise ConfigError(f"{where}.low: is above high")
+
+
+def writable(tags: Sequence[Tag], position: int) -> Tag:
+    """Return the tag at `position`. Raises RequestError when there is none, or it must not be written."""
+    tag = next((one for one in tags if one.position == position), None)
+    if tag is None:
+        raise RequestError(f"tag position {position}: not of this device", status=404, code="unknown-tag")
+    if not tag.writable:
+        raise RequestError(f"{tag.name}: is not writable", status=403, code="not-writable")
+    return tag
+
+
+def raw_to_write(tag: Tag, value: float | str) -> float:
+    """Return an engineering value without its scale. Raises RequestError for no number, or one outside the limits."""
+    try:
+        number = float(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise RequestError(f"{tag.name}: takes a number, not {value!r}", code="wrong-type") from error
+    if (tag.low is not None and number < tag.low) or (tag.high is not None and number > tag.high):
+        raise RequestError(f"{tag.name}: {value} is outside its limits", code="outside-limits")
+    if tag.type == "bool" and number not in (0, 1):
+        raise RequestError(f"{tag.name}: takes 0 or 1, not {value}", code="wrong-type")
+    raw = (number - tag.offset) / tag.scale
+    if not math.isfinite(raw):
+        raise RequestError(f"{tag.name}: {value} is not finite", code="wrong-type")
+    return raw

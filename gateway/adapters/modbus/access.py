@@ -12,6 +12,7 @@ from gateway.adapters.modbus.decode import Decoder, raw_of
 from gateway.adapters.modbus.encode import encode, encode_bit, is_bit
 from gateway.adapters.modbus.line import Line, ask
 from gateway.adapters.modbus.pdu import Refused, Violation
+from gateway.checks import writable
 from muster.clock import Clock
 from muster.errors import RequestError, Unavailable
 from muster.quality import Quality
@@ -60,11 +61,8 @@ async def write_now(
         RequestError: the tag is unknown or not writable, or the value is outside its limits or type.
         Unavailable: the device refused, did not confirm, or reads back nothing.
     """
-    place = next((p for p in understood.places if p.tag.position == position), None)
-    if place is None:
-        raise RequestError(f"tag position {position}: not of this device", status=404, code="unknown-tag")
-    if not place.tag.writable:
-        raise RequestError(f"{place.tag.name}: is not writable", status=403, code="not-writable")
+    tag = writable([place.tag for place in understood.places], position)
+    place = next(place for place in understood.places if place.tag is tag)
     try:
         async with line.writing:
             await _write(line, understood, place, value)

@@ -9,24 +9,23 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.adapter import Certificate, Diagnostics, Found, Sink, Value, Workplace
+from gateway.adapter import Diagnostics, Found, Sink, Value, WithoutCertificates, Workplace
 from gateway.adapters.modbus import access
 from gateway.adapters.modbus.config import SLOT_S, LineSettings, understand
 from gateway.adapters.modbus.line import Line
 from gateway.adapters.modbus.post import Post
 from gateway.adapters.modbus.schedule import Schedule
 from gateway.adapters.modbus.station import Station
+from gateway.roster import Roster
 from muster.clock import Clock
 from muster.device import Device
-from muster.errors import ConfigError, RequestError
-from muster.events import Event
+from muster.errors import RequestError
 
-_AT_ONCE = 10
 _RETRY_S = 5.0
 """How soon a device with a long interval is polled again after a poll that brought nothing."""
 
 
-class ModbusRoom:
+class ModbusRoom(WithoutCertificates):
     """Polls Modbus devices over any number of lines."""
 
     def __init__(self, sink: Sink, clock: Clock, _workplace: Workplace) -> None:
@@ -35,8 +34,7 @@ class ModbusRoom:
         self._schedule: Schedule[Station] = Schedule()
         self._busy: set[Line] = set()
         self._posts: dict[LineSettings, Post] = {}
-        self._stations: dict[int, tuple[Post, Station]] = {}
-        self._refused: dict[int, Device] = {}
+        self._roster: Roster[Post, Station] = Roster(sink, clock)
         self._group: asyncio.TaskGroup | None = None
         self._ready = asyncio.Event()
 
@@ -61,25 +59,17 @@ class ModbusRoom:
                 await asyncio.sleep(begin + slot * SLOT_S - loop.time())
                 self._tick(slot, loop.time())
         finally:
-            for _, station in self._stations.values():
+            for _, station in self._roster.watched.values():
                 station.stop("gateway-stopped")
             for post in list(self._posts.values()):
                 await post.end()
             self._posts.clear()
-            self._stations.clear()
+            self._roster.watched.clear()
 
     async def configure(self, devices: Mapping[int, Device]) -> None:
         """Watch exactly these devices; those whose document is unchanged are not disturbed."""
         await self._ready.wait()
-        for number, (_, station) in list(self._stations.items()):
-            if devices.get(number) != station.device:
-                self._remove(number)
-        for count, (number, device) in enumerate(devices.items(), 1):
-            if number not in self._stations and self._refused.get(number) != device:
-                self._add(device)
-            if count % _AT_ONCE == 0:
-                await asyncio.sleep(0)  # polls go on while hundreds of devices are understood
-        self._refused = {n: d for n, d in self._refused.items() if devices.get(n) == d}
+        await self._roster.configure(devices, self._add, self._remove)
         for settings, post in list(self._posts.items()):
             if not post.stations:
                 del self._posts[settings]
@@ -87,17 +77,17 @@ class ModbusRoom:
 
     async def read(self, device: int, positions: list[int]) -> list[Value]:
         """Read now, bypassing every cache."""
-        post, station = self._watched(device)
+        post, station = self._roster.of(device)
         return await access.read_now(post.line, station.understood, positions, self._clock)
 
     async def write(self, device: int, position: int, value: float | str) -> Value:
         """Write one writable tag and return what reads back."""
-        post, station = self._watched(device)
+        post, station = self._roster.of(device)
         return await access.write_now(post.line, station.understood, position, value, self._clock)
 
     async def browse(self, device: int, search: str) -> list[Found]:
         """Tell the models of a SunSpec device; others have no directory, and that is said."""
-        post, station = self._watched(device)
+        post, station = self._roster.of(device)
         found = await access.browse_now(post.line, station.understood)
         return [one for one in found if search.casefold() in one.path.casefold()]
 
@@ -107,17 +97,9 @@ class ModbusRoom:
             "Modbus has no directory of registers: give the device its tags", code="no-directory"
         )
 
-    def certificates(self) -> list[Certificate]:
-        """Return none: a TLS line trusts the authorities of its `ca_file`."""
-        return []
-
-    def decide(self, thumbprint: str, trust: bool) -> Certificate:
-        """Refuse: there are none to decide on."""
-        raise RequestError(f"no certificate {thumbprint}", status=404, code="unknown-certificate")
-
     def diagnostics(self, device: int) -> Diagnostics:
         """Return the device's counters. Raises KeyError when it is not watched."""
-        return self._stations[device][1].report()
+        return self._roster.report(device)
 
     def _tick(self, slot: int, now: float) -> None:
         for line in tuple(self._busy):
@@ -128,35 +110,20 @@ class ModbusRoom:
             if not full:  # the gateway itself lists the gap of a full outbox
                 station.due(now, now_us, missed)
 
-    def _add(self, device: Device) -> None:
-        try:
-            understood = understand(device)
-        except ConfigError as error:
-            self._refused[device.number] = device
-            detail = {"problem": str(error)}
-            now_us = self._clock.now_us()
-            self._sink.event(
-                Event("error", device.number, now_us, reason="configuration-wrong", detail=detail)
-            )
-            return
+    def _add(self, device: Device) -> tuple[Post, Station]:
+        understood = understand(device)
         settings = understood.connection.line
         post = self._posts.get(settings)
         if post is None:
             assert self._group is not None
             post = self._posts[settings] = Post(settings, self._busy, self._group)
         station = post.add(device, understood, self._sink, self._clock, self._again)
-        self._stations[device.number] = (post, station)
         self._schedule.add(device.number, station, device.interval_s)
+        return post, station
 
     def _again(self, number: int) -> None:
         self._schedule.again(number, _RETRY_S * random.uniform(0.8, 1.2))
 
-    def _remove(self, number: int) -> None:
-        post, _ = self._stations.pop(number)
-        self._schedule.remove(number)
-        post.remove(number, "modbus.reconfigured")
-
-    def _watched(self, device: int) -> tuple[Post, Station]:
-        if device not in self._stations:
-            raise RequestError(f"device {device}: not watched here", status=404, code="unknown-device")
-        return self._stations[device]
+    def _remove(self, post: Post, station: Station) -> None:
+        self._schedule.remove(station.device.number)
+        post.remove(station.device.number, "modbus.reconfigured")

@@ -13,11 +13,11 @@ from gateway.adapters.opcua.decode import decode, time_of
 from gateway.adapters.opcua.session import LOST, Session, enter, leave, node_of, reason_of
 from gateway.adapters.opcua.station import Station
 from gateway.adapters.opcua.trust import Distrusted, Trust
-from gateway.checks import validated
+from gateway.checks import raw_to_write, validated, writable
+from gateway.roster import Roster
 from muster.clock import Clock
 from muster.device import Device
-from muster.errors import ConfigError, RequestError, Unavailable
-from muster.events import Event
+from muster.errors import RequestError, Unavailable
 
 
 class OpcuaRoom:
@@ -28,9 +28,8 @@ class OpcuaRoom:
         self._clock = clock
         self._trust = Trust(workplace, clock)
         self._sessions: dict[Connection, tuple[Session, asyncio.Task[None]]] = {}
-        self._stations: dict[int, tuple[Session, Station]] = {}
+        self._roster: Roster[Session, Station] = Roster(sink, clock)
         self._turns: dict[str, asyncio.Lock] = {}
-        self._refused: dict[int, Device] = {}
         self._group: asyncio.TaskGroup | None = None
         self._ready = asyncio.Event()
 
@@ -42,22 +41,13 @@ class OpcuaRoom:
                 self._ready.set()
                 await asyncio.Event().wait()
         finally:
-            for _, station in self._stations.values():
+            for _, station in self._roster.watched.values():
                 station.stop("gateway-stopped")
 
     async def configure(self, devices: Mapping[int, Device]) -> None:
         """Watch exactly these devices; those whose document is unchanged are not disturbed."""
         await self._ready.wait()
-        for number, (session, station) in list(self._stations.items()):
-            if devices.get(number) != station.device:
-                del self._stations[number]
-                del session.stations[number]
-                station.stop("opcua.reconfigured")
-                session.changed()
-        for number, device in devices.items():
-            if number not in self._stations and self._refused.get(number) != device:
-                self._add(device)
-        self._refused = {n: d for n, d in self._refused.items() if devices.get(n) == d}
+        await self._roster.configure(devices, self._add, _remove)
         for settings, (session, task) in list(self._sessions.items()):
             if not session.stations:
                 del self._sessions[settings]
@@ -66,7 +56,7 @@ class OpcuaRoom:
 
     async def read(self, device: int, positions: list[int]) -> list[Value]:
         """Read now, bypassing every cache."""
-        session, station = self._watched(device)
+        session, station = self._roster.of(device)
         places = [_place(station, position) for position in positions]
         answers = await session.read(places)
         received = self._clock.now_us()
@@ -80,14 +70,15 @@ class OpcuaRoom:
 
     async def write(self, device: int, position: int, value: float | str) -> Value:
         """Write one writable tag and return what reads back."""
-        session, station = self._watched(device)
+        session, station = self._roster.of(device)
+        writable(station.device.tags, position)
         place = _place(station, position)
         await session.write(place, _raw(place, value))
         return (await self.read(device, [position]))[0]
 
     async def browse(self, device: int, search: str) -> list[Found]:
         """Return the variables below the device's root, or of its whole server."""
-        session, station = self._watched(device)
+        session, station = self._roster.of(device)
         return await session.browse(station.understood.connection.root, search)
 
     async def discover(self, connection: Mapping[str, Any], search: str, wait_s: float) -> list[Found]:
@@ -119,17 +110,10 @@ class OpcuaRoom:
 
     def diagnostics(self, device: int) -> Diagnostics:
         """Return the device's counters. Raises KeyError when it is not watched."""
-        return self._stations[device][1].report()
+        return self._roster.report(device)
 
-    def _add(self, device: Device) -> None:
-        try:
-            understood = understand(device)
-        except ConfigError as error:
-            self._refused[device.number] = device
-            detail = {"problem": str(error)}
-            at = self._clock.now_us()
-            self._sink.event(Event("error", device.number, at, reason="configuration-wrong", detail=detail))
-            return
+    def _add(self, device: Device) -> tuple[Session, Station]:
+        understood = understand(device)
         settings = understood.connection.settings
         if settings not in self._sessions:
             assert self._group is not None
@@ -139,14 +123,15 @@ class OpcuaRoom:
             self._sessions[settings] = (made, task)
         session, _ = self._sessions[settings]
         station = Station(device, understood, self._sink, self._clock)
-        self._stations[device.number] = (session, station)
         session.stations[device.number] = station
         session.changed()
+        return session, station
 
-    def _watched(self, device: int) -> tuple[Session, Station]:
-        if device not in self._stations:
-            raise RequestError(f"device {device}: not watched here", status=404, code="unknown-device")
-        return self._stations[device]
+
+def _remove(session: Session, station: Station) -> None:
+    del session.stations[station.device.number]
+    station.stop("opcua.reconfigured")
+    session.changed()
 
 
 def _place(station: Station, position: int) -> Place:
@@ -158,21 +143,11 @@ def _place(station: Station, position: int) -> Place:
 
 def _raw(place: Place, value: float | str) -> bool | int | float | str:
     tag = place.tag
-    if not tag.writable:
-        raise RequestError(f"{tag.name} is not writable", status=403, code="not-writable")
     if tag.type == "string":
         return str(value)
-    try:
-        number = float(value)
-    except ValueError as error:
-        raise RequestError(f"{tag.name} takes a number", code="wrong-type") from error
-    if not (tag.low is None or number >= tag.low) or not (tag.high is None or number <= tag.high):
-        raise RequestError(f"{tag.name}: {number} is outside its limits", code="outside-limits")
+    raw = raw_to_write(tag, value)
     if tag.type == "bool":
-        if number not in (0, 1):
-            raise RequestError(f"{tag.name} takes 0 or 1", code="wrong-type")
-        return bool(number)
-    raw = (number - tag.offset) / tag.scale
-    if tag.type == "datetime" or raw != raw or abs(raw) == float("inf"):
-        raise RequestError(f"{tag.name}: cannot be written", code="wrong-type")
+        return bool(raw)
+    if tag.type == "datetime":
+        raise RequestError(f"{tag.name}: a time cannot be written", code="wrong-type")
     return round(raw) if tag.type in INTEGERS else raw
