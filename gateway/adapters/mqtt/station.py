@@ -1,12 +1,12 @@
 """One device as the room sees it: what its messages say, and what can be said of its session."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from gateway.adapter import Diagnostics, Sink, Value
+from gateway.adapters.mqtt.awaiting import Watchers
 from gateway.adapters.mqtt.broker import Message
 from gateway.adapters.mqtt.config import Status, Understood
 from gateway.adapters.mqtt.mapping import Mapping, Record, compile_path
@@ -33,8 +33,7 @@ class Station:
         self.understood = understood
         self.documents: dict[str, tuple[Any, int]] = {}
         """The newest payload of each topic, decoded, and when it came."""
-        self.watchers: list[Callable[[list[Value]], None]] = []
-        """Told of the values of each live message."""
+        self.watchers: Watchers = []
         self.listeners: list[Callable[[Message], None]] = []
         """Told of every message that is no value: answers to commands."""
         self._sink = sink
@@ -241,25 +240,3 @@ def _values_of(record: Record, time: int, received: int) -> list[Value]:
         if value is not None or quality not in (Quality.GOOD, Quality.NOT_ANSWERED):
             values.append(Value(position, value, quality, time, received))
     return values
-
-
-async def next_values(station: Station, positions: list[int], within_s: float) -> list[Value]:
-    """Wait for live values of tags; return those that came within the time."""
-    wanted = set(positions)
-    found: dict[int, Value] = {}
-    complete = asyncio.Event()
-
-    def told(values: list[Value]) -> None:
-        found.update({one.position: one for one in values if one.position in wanted})
-        if len(found) == len(wanted):
-            complete.set()
-
-    station.watchers.append(told)
-    try:
-        async with asyncio.timeout(within_s):
-            await complete.wait()
-    except TimeoutError:
-        pass
-    finally:
-        station.watchers.remove(told)
-    return [found[position] for position in positions if position in found]

@@ -39,7 +39,6 @@ class Hub:
         limit: RebirthLimit,
     ) -> None:
         self.stations: dict[int, Station] = {}
-        self.task: asyncio.Task[None] | None = None
         self.nodes: dict[Node, EdgeNode] = {}
         self._of: dict[Node, list[Station]] = {}
         self._qos: dict[Node, int] = {}
@@ -61,6 +60,11 @@ class Hub:
         self.session.on_refused = self._refused
 
     # Devices.
+
+    @property
+    def empty(self) -> bool:
+        """Whether no device is left."""
+        return not self.stations
 
     def add(self, station: Station) -> None:
         """Hear a device."""

@@ -1,12 +1,13 @@
 """One device as the room sees it: the outcomes of its edge node's messages become scans and events."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from gateway.adapter import Diagnostics, Sink, Value
+from gateway.adapters.mqtt.awaiting import Watchers
 from gateway.adapters.mqtt.values import Converted
 from gateway.adapters.sparkplug.config import Understood
 from gateway.adapters.sparkplug.host import (
@@ -47,8 +48,7 @@ class Station:
         self.device = device
         self.understood = understood
         self.scope: Scope = understood.connection.device
-        self.watchers: list[Callable[[list[Value]], None]] = []
-        """Told of the values of each live message."""
+        self.watchers: Watchers = []
         self.metrics: Mapping[str, Metric] = {}
         """What the last birth said that there is, by name; empty while it is not born."""
         self.known = asyncio.Event()
@@ -274,25 +274,3 @@ def _value(position: int, found: Converted, time: int, received: int) -> Value:
     if text is None and np.float64(number).view(np.uint64) != NULL_BITS:
         value = number
     return Value(position, value, quality, time, received)
-
-
-async def next_values(station: Station, positions: list[int], within_s: float) -> list[Value]:
-    """Wait for live values of tags; return those that came within the time."""
-    wanted = set(positions)
-    found: dict[int, Value] = {}
-    complete = asyncio.Event()
-
-    def told(values: list[Value]) -> None:
-        found.update({one.position: one for one in values if one.position in wanted})
-        if len(found) == len(wanted):
-            complete.set()
-
-    station.watchers.append(told)
-    try:
-        async with asyncio.timeout(within_s):
-            await complete.wait()
-    except TimeoutError:
-        pass
-    finally:
-        station.watchers.remove(told)
-    return [found[position] for position in positions if position in found]
