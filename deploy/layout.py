@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from deploy.progress import both
 from muster.errors import ConfigError
+from muster.files import replace_file
 from simulators.modbus.ports import free_ports, is_free
 
 LEAST_FREE_BYTES = 2**30
@@ -125,7 +126,7 @@ class Layout:
         """Return the secret of this name, made when there is none."""
         path = self.secret_file(name)
         if not path.exists():
-            _write_private(path, secrets.token_hex(24).encode())
+            replace_file(path, secrets.token_hex(24).encode())
         return path.read_text("utf-8")
 
     def gateway_key(self, gateway: str) -> bytes:
@@ -133,7 +134,7 @@ class Layout:
         path = self.secret_file(f"gateway-{gateway}.pem")
         if not path.exists():
             key = Ed25519PrivateKey.generate()
-            _write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+            replace_file(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         loaded = load_pem_private_key(path.read_bytes(), password=None)
         return loaded.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 
@@ -157,14 +158,4 @@ class Layout:
 
     def write(self, path: Path, content: str) -> None:
         """Write a file that only its owner reads, whole or not at all."""
-        _write_private(path, content.encode())
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+        replace_file(path, content.encode())

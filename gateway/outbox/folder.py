@@ -4,9 +4,9 @@ import fcntl
 import os
 from pathlib import Path
 
-from gateway.outbox.segments import sync_folder
 from muster.clock import SECOND_US
 from muster.errors import ConfigError
+from muster.files import replace_file
 
 
 class Folder:
@@ -44,17 +44,7 @@ class Folder:
 
     def replace(self, name: str, content: bytes) -> None:
         """Make `name` hold `content`, durable; after a crash it holds the old or the new. Raises OSError."""
-        fresh = self.path / f"{name}.new"
-        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            view = memoryview(content)
-            while view:
-                view = view[os.write(handle, view) :]
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        fresh.replace(self.path / name)
-        sync_folder(self.path)
+        replace_file(self.path / name, content)
 
     def _written_epoch(self) -> int:
         try:

@@ -12,8 +12,8 @@ import queue
 import threading
 from pathlib import Path
 
-from gateway.outbox.segments import write_all
 from gateway.slots import Slot, decode_slots, encode_slot
+from muster.files import write_all
 
 _SHRINK_BYTES = 16 << 20
 _FILES = ("journal-0", "journal-1")

@@ -18,6 +18,7 @@ from gateway.outbox.records import (
     directory_length,
     encode_segment_head,
 )
+from muster.files import sync_folder, write_all
 
 _SEARCH_BYTES = 1 << 16
 sync_data = getattr(os, "fdatasync", os.fsync)
@@ -43,23 +44,6 @@ def found_in(folder: Path) -> list[Segment]:
         Segment(int(path.name.removeprefix("segment-")), path, path.stat().st_size)
         for path in sorted(folder.glob("segment-" + "[0-9]" * 12))
     ]
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def write_all(handle: int, data: bytes, offset: int) -> None:
-    """Write all of `data` at `offset`. Raises OSError; what was written before it stays."""
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(handle, view, offset)
-        view, offset = view[written:], offset + written
 
 
 def begin(folder: Path, number: int, marks: Marks) -> Segment:

@@ -17,6 +17,7 @@ from gateway.outbox.reader import Damage, Reader
 from gateway.outbox.records import Sealed, encode_record
 from gateway.outbox.shelf import Shelf
 from muster.errors import Backpressure
+from muster.files import write_all
 
 SEGMENT_BYTES = 4 << 20
 
@@ -78,7 +79,7 @@ class Outbox:
                 self._begin_segment()
             end = self._shelf.last.size
             try:
-                segments.write_all(self._handle, data, end)
+                write_all(self._handle, data, end)
             except OSError:
                 os.ftruncate(self._handle, end)
                 raise

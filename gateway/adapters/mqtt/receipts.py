@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from muster.errors import Unavailable
+from muster.files import replace_file
 
 DIGEST_BYTES = 16
 _CONTENT_BYTES = DIGEST_BYTES - 2
@@ -165,12 +166,9 @@ class Receipts:
     def _rewrite(self) -> None:
         """Replace the file by one that holds only what counts."""
         content = b"".join(digest + slot.to_bytes(8, "big") for digest, slot in self._slots.items())
-        fresh = self._path.with_suffix(".new")
         try:
-            fresh.touch(mode=0o600)
-            fresh.write_bytes(content)
+            replace_file(self._path, content)
             self.close()
-            fresh.replace(self._path)
             self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND)
         except OSError as error:
             raise Unavailable(f"{self._path}: {error.strerror}") from error

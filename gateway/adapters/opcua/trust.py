@@ -8,7 +8,6 @@ import base64
 import hashlib
 import ipaddress
 import json
-import os
 import socket
 from datetime import UTC, timedelta
 from pathlib import Path
@@ -26,6 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from gateway.adapter import Certificate, Workplace
 from muster.clock import Clock, to_datetime, to_us
 from muster.errors import RequestError
+from muster.files import replace_file
 
 _LASTS_DAYS = 365
 _RENEW_BEFORE = timedelta(days=30)
@@ -71,8 +71,8 @@ class Trust:
             [ExtendedKeyUsageOID.CLIENT_AUTH],
             days=_LASTS_DAYS,
         )
-        _write_private(key, dump_private_key_as_pem(private))
-        _write_private(certificate, made.public_bytes(Encoding.DER))
+        replace_file(key, dump_private_key_as_pem(private))
+        replace_file(certificate, made.public_bytes(Encoding.DER))
         return certificate, key
 
     def check(self, der: bytes, host: str, endpoint: str, pinned: str | None) -> None:
@@ -124,7 +124,7 @@ class Trust:
 
     def _keep(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _write_private(self._file, json.dumps(self._known, indent=1).encode())
+        replace_file(self._file, json.dumps(self._known, indent=1).encode())
 
 
 def _described(thumbprint: str, known: dict[str, Any]) -> Certificate:
@@ -170,12 +170,3 @@ def _alternatives(shown: x509.Certificate) -> list[x509.GeneralName]:
         return list(shown.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
     except (x509.ExtensionNotFound, ValueError):
         return []
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
