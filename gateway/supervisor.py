@@ -18,6 +18,7 @@ _log = structlog.get_logger()
 
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
+_START_S = 1.0
 
 
 class Supervisor:
@@ -102,13 +103,11 @@ class Supervisor:
         if protocol not in self._posts:
             await self._ready.wait()
             await self._configure(protocol)
-        room = self._posts[protocol].room
-        for _ in range(20):
-            if room is not None:
-                return room
-            await asyncio.sleep(0.05)
-            room = self._posts[protocol].room
-        raise Unavailable(f"the room for {protocol} is starting")
+        try:
+            async with asyncio.timeout(_START_S):
+                return await self._posts[protocol].standing()
+        except TimeoutError as error:
+            raise Unavailable(f"the room for {protocol} is starting") from error
 
     def _read(self, number: int, document: bytes) -> Device | None:
         try:
@@ -160,6 +159,13 @@ class _Post:
         self._supervisor = supervisor
         self._description = description
         self._devices: Mapping[int, Device] = {}
+        self._stands = asyncio.Event()
+
+    async def standing(self) -> Room:
+        """Return the room once it stands."""
+        while self.room is None:
+            await self._stands.wait()
+        return self.room
 
     async def configure(self, devices: Mapping[int, Device]) -> None:
         self._devices = devices
@@ -195,10 +201,12 @@ class _Post:
                 self._supervisor.say_failed(self._devices, failed_at)
             try:
                 self.room = room
+                self._stands.set()
                 await room.configure(self._devices)
                 await asyncio.get_running_loop().create_future()
             finally:
                 self.room = None
+                self._stands.clear()
 
     async def _run_room(self, room: Room) -> None:
         await room.run()

@@ -122,7 +122,9 @@ class Watch:
                         (min(event.at, until_us), kind, event.reason)
                     )
         if len(scans):
-            self._arrive(scans, self._offsets(scans, clocks), happened, until_us)
+            rows, kept = self._find(scans.device)
+            offsets = self._offsets(scans, rows, kept, clocks)
+            self._arrive(scans, rows, kept, offsets, happened, until_us)
         for event in clocks:
             self._set_clock(event)
         for row, items in happened.items():
@@ -143,11 +145,12 @@ class Watch:
         rows = self._order[np.minimum(place, len(self._order) - 1)]
         return rows, self._device[rows] == device
 
-    def _offsets(self, scans: Scans, clocks: Sequence[Event]) -> NDArray[np.int64]:
+    def _offsets(
+        self, scans: Scans, rows: NDArray[np.intp], kept: NDArray[np.bool_], clocks: Sequence[Event]
+    ) -> NDArray[np.int64]:
         """Return each scan's source clock less ours, (n,) µs; `clocks`: what was measured meanwhile."""
-        rows, known = self._find(scans.device)
         offsets = np.zeros(len(scans), np.int64)
-        offsets[known] = self._offset[rows[known]]
+        offsets[kept] = self._offset[rows[kept]]
         for event in clocks:
             later = (scans.device == event.device) & (scans.received >= event.at)
             offsets[later] = event.detail["offset_us"]
@@ -161,13 +164,14 @@ class Watch:
     def _arrive(
         self,
         scans: Scans,
+        rows: NDArray[np.intp],
+        kept: NDArray[np.bool_],
         clock_offset_us: NDArray[np.int64],
         happened: dict[int, list[tuple[int, int, str]]],
         until_us: int,
     ) -> None:
         """Take up the scans that change no state; put the others into `happened`."""
-        rows, counts = self._find(scans.device)
-        counts &= scans.how != How.HISTORY
+        counts = kept & (scans.how != How.HISTORY)
         rows, good = rows[counts], fresh(scans, self._window[rows], clock_offset_us)[counts]
         received = np.minimum(scans.received[counts], until_us)
         state = self._state[rows]
