@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { ReadingPage } from "../src/api/types";
 import { sheets } from "../src/book/sheets";
-import { facts } from "../src/device/facts";
+import { facts, grouped } from "../src/device/facts";
 import { place, shares } from "../src/device/intervals";
 import { chartColumns } from "../src/device/trend-columns";
 import { readFilter, writeFilter } from "../src/devices/filter";
@@ -25,6 +25,21 @@ test("nested evidence is flattened with dotted names", () => {
     ["vendor", "A"],
     ["basic.code", "X"],
     ["list", "1, 2"],
+  ]);
+});
+
+test("evidence stands in groups: what belongs to none first, the server's last, empty ones left out", () => {
+  const evidence = { server: { version: "1" }, birth: {}, nameplate: { maker: "A" }, model: "M", tags: ["a", "b"] };
+  expect(grouped(evidence)).toEqual([
+    {
+      group: "",
+      facts: [
+        ["model", "M"],
+        ["tags", "a, b"],
+      ],
+    },
+    { group: "nameplate", facts: [["maker", "A"]] },
+    { group: "server", facts: [["version", "1"]] },
   ]);
 });
 

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import type { Exclusion, Series } from "../src/api/types";
+import type { Exclusion, ProtocolCounts, Series } from "../src/api/types";
+import { families, tally } from "../src/wall/families";
 import { corner, deviceAt, neighbour, pack, placeOf } from "../src/wall/packing";
 import { byReason, pastStates, rows, topRows } from "../src/wall/picture";
 import { unwatched } from "../src/wall/trend-option";
@@ -106,4 +107,35 @@ test("spans that were not wholly watched are joined", () => {
     [at(1), at(3)],
     [at(4), at(5)],
   ]);
+});
+
+test("families are those supported and those counted, each with its variants, the guideline's three first", () => {
+  const counted: ProtocolCounts = {
+    at: "2026-11-23T08:00:00Z",
+    as_known_at: "2026-11-23T08:00:00Z",
+    supported: [
+      { family: "MQTT", protocols: ["mqtt", "sparkplug"] },
+      { family: "OPC UA", protocols: ["opcua"] },
+    ],
+    official: { marked: false, evidenced: 0, families: [] },
+    rehearsal: {
+      marked: true,
+      evidenced: 2,
+      families: [
+        { family: "MQTT", devices: 3, variants: [{ protocol: "sparkplug", devices: 3 }] },
+        { family: "BACnet", devices: 1, variants: [{ protocol: "bacnet", devices: 1 }] },
+      ],
+    },
+  };
+  const all = families(counted);
+  expect(all.map(({ family, supported, rehearsal }) => [family, supported, rehearsal])).toEqual([
+    ["OPC UA", true, 0],
+    ["MQTT", true, 3],
+    ["BACnet", false, 1],
+  ]);
+  expect(all[1]?.variants.map(({ protocol, rehearsal }) => [protocol, rehearsal])).toEqual([
+    ["sparkplug", 3],
+    ["mqtt", 0],
+  ]);
+  expect(tally(all)).toEqual({ supported: 2, rehearsal: 2, official: 0 });
 });

@@ -67,6 +67,16 @@ export const protocols = queryOptions({
   staleTime: 60_000,
 });
 
+/** The protocols that are supported and evidenced: now (both empty), or at a past second as known at another. */
+export const protocolsAt = (at: string, knownAt: string) =>
+  queryOptions({
+    queryKey: ["protocols", at, knownAt],
+    queryFn: ({ signal }) => ask<ProtocolCounts>("/counts/protocols", { at, as_known_at: knownAt }, { signal }),
+    refetchInterval: at === "" ? 3_000 : false,
+    staleTime: at === "" ? 0 : 60_000,
+    placeholderData: keepPreviousData,
+  });
+
 /** Every registered device, for the wall's field and its names. */
 export const roster = queryOptions({
   queryKey: ["roster"],

@@ -17,7 +17,7 @@ import { Gaps } from "./gaps";
 import { Identity } from "./identity";
 import { PresenceHistory } from "./presence-history";
 import { Trends } from "./trends";
-import { Values } from "./values";
+import { drawable, Values } from "./values";
 
 const MOST_TRENDS = 4;
 
@@ -38,7 +38,7 @@ function Detail({ device }: { device: DeviceDetail }) {
   const { say } = useSpeech();
   const values = useQuery(latest(device.id));
   const [chosen, setChosen] = useState<string[] | null>(null);
-  const trends = chosen ?? device.tags.filter((tag) => !tag.retired).slice(0, 1).map((tag) => tag.name);
+  const trends = chosen ?? device.tags.filter(drawable).slice(0, 1).map((tag) => tag.name);
   const toggle = (tag: string): void =>
     setChosen(trends.includes(tag) ? trends.filter((name) => name !== tag) : [...trends, tag].slice(-MOST_TRENDS));
   return (
@@ -50,7 +50,14 @@ function Detail({ device }: { device: DeviceDetail }) {
           <section className={style.section}>
             <h2>{say("console.values.title")}</h2>
             {values.isError && <Failure error={values.error} />}
-            <Values tags={device.tags} latest={values.data} window_s={device.window_s} chosen={trends} onToggle={toggle} />
+            <Values
+              tags={device.tags}
+              latest={values.data}
+              window_s={device.report_mode === "on_change" ? null : device.window_s}
+              chosen={trends}
+              onToggle={toggle}
+            />
+            {device.report_mode === "on_change" && <p className={style.quiet}>{say("console.values.on-change")}</p>}
           </section>
           <Trends device={device.id} tags={device.tags.filter((tag) => trends.includes(tag.name))} />
         </div>

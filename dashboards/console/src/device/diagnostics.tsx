@@ -8,6 +8,9 @@ import { near } from "../format/time";
 import { Fact } from "./identity";
 import style from "./device.module.css";
 
+/** Sessions that only a broker sees. */
+const UNSEEN = "not observable";
+
 export function Diagnostics({ device }: { device: number }) {
   const { say, reason, word } = useSpeech();
   const { data, error } = useQuery(diagnostics(device));
@@ -21,10 +24,15 @@ export function Diagnostics({ device }: { device: number }) {
           {error instanceof Problem && error.status !== 0 ? error.message : say("console.diagnostics.silent")}
         </p>
       )}
+      {data?.session === UNSEEN && <p className={style.note}>{say("console.session.unseen")}</p>}
       {data !== undefined && (
         <dl className={style.facts}>
-          <Fact name={say("console.diagnostics.session")} text={word("console.session", data.session)} />
-          <Fact name={say("console.diagnostics.polls")} text={`${count(data.answers)} / ${count(data.polls)}`} />
+          <Fact name={say("console.diagnostics.session")} text={word("console.session", data.session.replaceAll(" ", "-"))} />
+          {data.polls === 0 ? (
+            <Fact name={say("console.diagnostics.answers")} text={count(data.answers)} />
+          ) : (
+            <Fact name={say("console.diagnostics.polls")} text={`${count(data.answers)} / ${count(data.polls)}`} />
+          )}
           <Fact name={say("console.diagnostics.latency")} text={ms(data.latency_ms_p50)} />
           <Fact name={say("console.diagnostics.latency99")} text={ms(data.latency_ms_p99)} />
           <Fact

@@ -10,8 +10,8 @@ import style from "./values.module.css";
 interface ValuesProps {
   tags: readonly Tag[];
   latest: Latest | undefined;
-  /** Seconds after which a value is no longer fresh. */
-  window_s: number;
+  /** Seconds after which a value is no longer fresh; null where values come only when they change. */
+  window_s: number | null;
   chosen: readonly string[];
   onToggle: (tag: string) => void;
 }
@@ -49,10 +49,17 @@ export function Values({ tags, latest, window_s, chosen, onToggle }: ValuesProps
   );
 }
 
+const TEXTS = ["string", "datetime"];
+
+/** Whether a tag has numbers, and so a trend. */
+export function drawable(tag: Tag): boolean {
+  return !tag.retired && !TEXTS.includes(tag.type);
+}
+
 interface RowProps {
   tag: Tag;
   reading: LatestReading | undefined;
-  window_s: number;
+  window_s: number | null;
   chosen: boolean;
   onToggle: () => void;
 }
@@ -63,22 +70,24 @@ function Row({ tag, reading, window_s, chosen, onToggle }: RowProps) {
   const age_s = reading?.age_s ?? null;
   const shown = typeof reading?.value === "string" ? reading.value : value(reading?.value);
   return (
-    <tr data-old={age_s === null || age_s > window_s}>
+    <tr data-old={age_s === null || (window_s !== null && age_s > window_s)}>
       <th scope="row" title={JSON.stringify(tag.address)}>
         {tag.label || tag.name}
         {tag.label !== "" && <small>{tag.name}</small>}
       </th>
-      <td>{shown}</td>
+      <td data-kind={typeof reading?.value === "string" ? "text" : "number"}>{shown}</td>
       <td>{tag.unit}</td>
       <td title={reading?.time ? stamp(new Date(reading.time)) : ""}>{sayAge(age_s, say)}</td>
       <td data-quality={quality}>{quality === null ? "–" : say(`console.quality.${quality}`)}</td>
       <td>
-        <input
-          type="checkbox"
-          checked={chosen}
-          onChange={onToggle}
-          aria-label={say("console.values.trend-of", { tag: tag.label || tag.name })}
-        />
+        {drawable(tag) && (
+          <input
+            type="checkbox"
+            checked={chosen}
+            onChange={onToggle}
+            aria-label={say("console.values.trend-of", { tag: tag.label || tag.name })}
+          />
+        )}
       </td>
     </tr>
   );

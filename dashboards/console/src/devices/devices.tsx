@@ -123,7 +123,7 @@ function Filters({ filter, tenants, onChange }: FiltersProps) {
         aria-label={say("console.by.protocol")}
         value={filter.protocol || null}
         onChange={(protocol: string | undefined) => onChange({ protocol: protocol ?? "" })}
-        options={names.map((name) => ({ value: name, label: name }))}
+        options={names.map((name) => ({ value: name, label: word("protocol", name) }))}
       />
     </div>
   );

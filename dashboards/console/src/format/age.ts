@@ -25,3 +25,12 @@ export function sayAge(age_s: number | null | undefined, say: Say): string {
   if (age < 2 * DAY_S) return say("console.age.hours", { n: Math.floor(age / HOUR_S) });
   return say("console.age.days", { n: Math.floor(age / DAY_S) });
 }
+
+/** Say how far a clock is off, without its sign: 4 ms, 1.25 s, 61 min. */
+export function sayOffset(offset_s: number, say: Say): string {
+  const off = Math.abs(offset_s);
+  if (off < 1) return say("console.ms", { n: Number((off * 1000).toPrecision(3)) });
+  if (off < 2 * MINUTE_S) return say("console.age.seconds", { n: Number(off.toPrecision(3)) });
+  if (off < 2 * HOUR_S) return say("console.age.minutes", { n: Number((off / MINUTE_S).toPrecision(3)) });
+  return say("console.age.hours", { n: Number((off / HOUR_S).toPrecision(3)) });
+}

@@ -15,6 +15,9 @@ export interface Shown {
   connection: Connection;
   /** What kept a past second from being shown. */
   error: unknown;
+  /** The past second asked for and the one up to which is known, RFC 3339; empty for now. */
+  at: string;
+  known: string;
   /** The second up to which "known now" knows, RFC 3339. */
   knownNow: string;
   skew: number;
@@ -48,6 +51,8 @@ export function usePicture(moment: Moment, devices: readonly DeviceSummary[]): S
     states,
     connection: live.connection,
     error: past ? counted.error : null,
+    at,
+    known: past ? known : "",
     knownNow,
     skew: live.skew,
   };

@@ -21,6 +21,7 @@ import { Legend } from "./legend";
 import { MomentBar } from "./moment-bar";
 import type { Group } from "./packing";
 import { type Picture, rows, topRows } from "./picture";
+import { Protocols } from "./protocols";
 import { Tiers } from "./tiers";
 import { useMoment } from "./time-travel";
 import { Trend } from "./trend";
@@ -97,7 +98,14 @@ export default function Wall() {
             <Field groups={groups} devices={byNumber} states={shown.states} now={now} stale={stale} />
           )}
         </section>
-        <Side picture={picture} enterpriseName={enterpriseName} tenants={tenants} names={names} />
+        <Side
+          picture={picture}
+          at={shown.at}
+          known={shown.known}
+          enterpriseName={enterpriseName}
+          tenants={tenants}
+          names={names}
+        />
       </div>
     </Page>
   );
@@ -125,13 +133,16 @@ function useGroups(devices: readonly DeviceSummary[], name: (code: string) => st
 
 interface SideProps {
   picture: Picture | null;
+  /** The past second and the one up to which is known, RFC 3339; empty for now. */
+  at: string;
+  known: string;
   enterpriseName: (code: string) => string;
   tenants: readonly { code: string; devices: number }[] | undefined;
   names: ReadonlyMap<number, string>;
 }
 
 /** What stands beside the field: breakdowns, reasons, gaps. */
-function Side({ picture, enterpriseName, tenants, names }: SideProps) {
+function Side({ picture, at, known, enterpriseName, tenants, names }: SideProps) {
   const { say, word } = useSpeech();
   const registered = new Map(tenants?.map((tenant) => [tenant.code, tenant.devices]));
   const frame = picture?.frame ?? null;
@@ -146,11 +157,7 @@ function Side({ picture, enterpriseName, tenants, names }: SideProps) {
   return (
     <aside className={style.side}>
       <div className={style.stack}>
-        <Breakdown
-          title={say("console.by.protocol")}
-          rows={rows(rehearsal?.byProtocol ?? {}, official?.byProtocol ?? {}, () => frame)}
-          name={(key) => key}
-        />
+        <Protocols at={at} known={known} frame={frame} />
         <Breakdown
           title={say("console.by.class")}
           rows={rows(rehearsal?.byClass ?? {}, official?.byClass ?? {}, () => frame, CLASSES)}
