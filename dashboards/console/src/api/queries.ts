@@ -2,6 +2,7 @@
 import { keepPreviousData, queryOptions } from "@tanstack/react-query";
 import { ask } from "./client";
 import type {
+  CertificateList,
   Counts,
   DeviceDetail,
   DevicePage,
@@ -215,6 +216,15 @@ export const gatewayList = queryOptions({
   queryFn: ({ signal }) => ask<GatewayList>("/gateways", {}, { signal }),
   refetchInterval: 2_000,
 });
+
+/** What servers showed to a gateway; a gateway that does not answer is asked again with the next turn. */
+export const certificates = (gateway: number, protocol: string) =>
+  queryOptions({
+    queryKey: ["certificates", gateway, protocol],
+    queryFn: ({ signal }) => ask<CertificateList>(`/gateways/${gateway}/certificates`, { protocol }, { signal }),
+    refetchInterval: 10_000,
+    retry: false,
+  });
 
 export const quarantine = queryOptions({
   queryKey: ["quarantine"],

@@ -1,6 +1,7 @@
-/** Gateways and whether they watch, gaps in what was acquired, and what was refused. */
+/** Gateways and whether they watch, certificates to decide on, gaps in what was acquired, and what was refused. */
 import { Page } from "../shell/page";
 import { useSpeech } from "../catalogue/language";
+import { Certificates } from "./certificates";
 import { GapList } from "./gap-list";
 import { GatewayTable } from "./gateway-table";
 import { Quarantine } from "./quarantine";
@@ -12,6 +13,7 @@ export default function Gateways() {
     <Page title={say("console.nav.gateways")} theme="light">
       <div className={style.sections}>
         <GatewayTable />
+        <Certificates />
         <GapList />
         <Quarantine />
       </div>
