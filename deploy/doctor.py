@@ -6,18 +6,23 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 
 from bus import connection, subjects
 from deploy.layout import LEAST_FREE_BYTES, Layout
 from deploy.running import Connections, connections, status
+from gateway.adapter import protocols
 from muster.catalogue import say
 from muster.errors import MusterError
 from store.connection import connected
 
 CLOCK_TOLERANCE_S = 2.0
 LAG_TOLERANCE = 500
+FILL_TOLERANCE = 50
+"""Percent of a buffer that may be in use before it is said to fill."""
+_PATIENCE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,14 +141,55 @@ async def _bus(ways: Connections) -> list[Finding]:
         waiting = 0
         async with connected(ways.owner, "doctor") as session:
             rows = await (await session.execute("select partition, sequence from stream_position")).fetchall()
+            gateways = await (await session.execute("select id, code from gateway order by code")).fetchall()
         stored = dict(rows)
         for partition in range(subjects.PARTITIONS):
             waiting += await _waiting(client.jetstream(), partition, stored.get(partition, 0))
+        stream = await client.jetstream().stream_info(subjects.STREAM)
+        found = [Finding("bus", waiting < LAG_TOLERANCE, "doctor.bus", {"waiting": waiting})]
+        found.append(_fill("stream", "doctor.stream", stream.state.bytes, stream.config.max_bytes or 0))
+        for number, code in gateways:
+            found += await _gateway(client, number, code)
     except (MusterError, NatsError, TimeoutError) as error:
         return [Finding("bus", False, "doctor.bus-away", {"words": str(error)})]
     finally:
         await client.close()
-    return [Finding("bus", waiting < LAG_TOLERANCE, "doctor.bus", {"waiting": waiting})]
+    return found
+
+
+def _fill(about: str, key: str, used: int, most: int, **facts: str) -> Finding:
+    percent = 100 * used // most if most > 0 else 0
+    facts = {**facts, "percent": str(percent), "used_mb": f"{used / 1e6:.1f}"}
+    return Finding(about, percent < FILL_TOLERANCE, key, facts)
+
+
+async def _gateway(client: Client, number: int, code: str) -> list[Finding]:
+    """Ask a gateway how full its outbox is and which certificates wait; a silent one was found already."""
+    try:
+        told = await connection.ask(client, subjects.request(number, "diagnostics"), {}, _PATIENCE_S)
+        state = told["gateway"]
+        found = [
+            _fill(
+                f"gateway {code}",
+                "doctor.outbox",
+                state["outbox_bytes"],
+                state["outbox_limit_bytes"],
+                code=code,
+            )
+        ]
+        for protocol in protocols():
+            asked = subjects.request(number, "certificates")
+            shown = await connection.ask(client, asked, {"protocol": protocol}, _PATIENCE_S)
+            for one in shown["certificates"]:
+                if one["state"] == "waiting":
+                    facts = {
+                        "code": code,
+                        **{name: one[name] for name in ("subject", "endpoint", "thumbprint")},
+                    }
+                    found.append(Finding(f"gateway {code}", False, "doctor.certificate-waiting", facts))
+    except MusterError:
+        return []
+    return found
 
 
 async def _waiting(jetstream: JetStreamContext, partition: int, stored: int) -> int:

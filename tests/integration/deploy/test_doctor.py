@@ -1,0 +1,61 @@
+"""What the doctor finds on a real database and bus; a gateway's part is played."""
+
+from typing import Any
+
+from nats.aio.client import Client
+
+from bus import subjects
+from bus.connection import answer, ensure_stream
+from deploy.doctor import Finding, examine
+from deploy.layout import Layout
+from tests.integration.deploy.test_cli_device import installation
+
+__all__ = ["installation"]
+THUMBPRINT = "6F1A0C3B5D7E9F1A2B3C4D5E6F708192A3B4C5D6"
+
+
+async def gateway(bus: Client, outbox_bytes: int, certificates: list[dict[str, Any]]) -> None:
+    async def diagnostics(_: dict[str, Any]) -> dict[str, Any]:
+        return {"gateway": {"outbox_bytes": outbox_bytes, "outbox_limit_bytes": 1000}}
+
+    async def shown(question: dict[str, Any]) -> dict[str, Any]:
+        return {"certificates": certificates if question["protocol"] == "opcua" else []}
+
+    await ensure_stream(bus.jetstream(), 2**24)
+    await answer(bus, subjects.request(1, "diagnostics"), diagnostics)
+    await answer(bus, subjects.request(1, "certificates"), shown)
+    await bus.flush()
+
+
+async def found(layout: Layout) -> dict[str, Finding]:
+    return {finding.key: finding for finding in await examine(layout)}
+
+
+async def test_a_filling_outbox_and_a_waiting_certificate_are_found(
+    bus: Client, installation: Layout
+) -> None:
+    waiting = {"subject": "CN=pump", "endpoint": "opc.tcp://192.0.2.10:4840", "thumbprint": THUMBPRINT}
+    await gateway(bus, 500, [{**waiting, "state": "waiting"}, {**waiting, "state": "trusted"}])
+    told = await found(installation)
+    assert not told["doctor.outbox"].well
+    assert "50%" in told["doctor.outbox"].says("zh-CN")
+    assert not told["doctor.certificate-waiting"].well
+    assert f"muster certificate trust {THUMBPRINT} --gateway line-1" in told[
+        "doctor.certificate-waiting"
+    ].remedy("en")
+    assert told["doctor.stream"].well
+
+
+async def test_what_is_well_is_said_to_be_well(bus: Client, installation: Layout) -> None:
+    await gateway(bus, 499, [])
+    told = await found(installation)
+    assert told["doctor.outbox"].well
+    assert "doctor.certificate-waiting" not in told
+
+
+async def test_a_gateway_that_does_not_answer_hides_nothing_else(bus: Client, installation: Layout) -> None:
+    await ensure_stream(bus.jetstream(), 2**24)
+    told = await found(installation)
+    assert told["doctor.stream"].well
+    assert not told["doctor.gateway-never"].well
+    assert "doctor.outbox" not in told
