@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import structlog
 import typer
 
-from deploy import cli_book, cli_device, cli_discover, cli_operate, cli_simulate, launcher, site
+from deploy import cli_book, cli_device, cli_discover, cli_operate, cli_simulate
 from deploy.console_output import DataDir, Json, show
 from deploy.doctor import examine
 from deploy.layout import layout_of
@@ -45,6 +45,8 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Bring up everything with simulated devices, in the foreground, until Ctrl-C."""
+    from deploy import launcher, site  # what only a launcher needs would slow every other command
+
     layout = layout_of(data_dir)
     launcher.launch(site.demo(port, devices if simulators else None), layout, as_json=as_json)
 
@@ -56,6 +58,8 @@ def up(
     as_json: Json = False,
 ) -> None:
     """Bring up an installation as its file describes it, in the foreground, until Ctrl-C."""
+    from deploy import launcher, site
+
     layout = layout_of(data_dir, "site")
     launcher.launch(site.load(config), layout, as_json=as_json)
 

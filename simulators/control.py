@@ -13,13 +13,15 @@ import hmac
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from muster.errors import ConfigError, MusterError, RequestError, Unavailable
 from simulators.faults import Fault, FaultKind
-from simulators.fleet.fleet import Fleet
+
+if TYPE_CHECKING:  # whoever only gives orders need not load the machines
+    from simulators.fleet.fleet import Fleet
 
 _LONGEST_LINE = 65_536
 _LONGEST_S = 366 * 86400.0
@@ -43,7 +45,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 @asynccontextmanager
-async def serve(fleet: Fleet, port: int, token: str) -> AsyncIterator[None]:
+async def serve(fleet: "Fleet", port: int, token: str) -> AsyncIterator[None]:
     """Take orders for `fleet` while the block runs.
 
     Raises:
@@ -75,7 +77,7 @@ async def serve(fleet: Fleet, port: int, token: str) -> AsyncIterator[None]:
                 writer.transport.abort()
 
 
-async def _answer(fleet: Fleet, token: str, line: bytes) -> dict[str, Any]:
+async def _answer(fleet: "Fleet", token: str, line: bytes) -> dict[str, Any]:
     try:
         wanted = _decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -90,7 +92,7 @@ async def _answer(fleet: Fleet, token: str, line: bytes) -> dict[str, Any]:
         return _error("simulator-failed", str(error))
 
 
-async def _obey(fleet: Fleet, wanted: Order) -> dict[str, Any]:
+async def _obey(fleet: "Fleet", wanted: Order) -> dict[str, Any]:
     if wanted.device is not None and wanted.endpoint is not None:
         raise RequestError("a device or an endpoint, not both", code="simulator-bad-order")
     if wanted.do == "faults":
