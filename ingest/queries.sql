@@ -74,6 +74,10 @@ select nextval('watch_id_seq') from generate_series(1, %(count)s);
 -- Scans, as `copying.scan_rows` gives them.
 copy scan (device, time, received, value, quality, batch) from stdin (format binary);
 
+-- name: copy_odd_scan
+-- Scans whose source time is far from now, where scans are a hypertable.
+copy scan_other (device, time, received, value, quality, batch) from stdin (format binary);
+
 -- name: copy_text
 -- Texts, as `copying.text_rows` gives them.
 copy reading_text (device, position, time, received, value, quality, batch) from stdin (format binary);

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
@@ -15,6 +16,7 @@ from ingest.registry import QUERIES
 from ingest.writes import Memory, Quarantined, Writes, due_minutes
 from muster.clock import to_datetime
 from muster.scans import Scans
+from store.engine import bounds, detect
 
 Connection = AsyncConnection[TupleRow]
 _encode = msgspec.json.Encoder().encode
@@ -53,14 +55,24 @@ async def _write_scans(connection: Connection, writes: Writes, shared: dict[str,
     if not len(scans):
         return
     batch = np.repeat([number for number, _ in parts], [len(part) for _, part in parts])
-    async with connection.cursor() as cursor, cursor.copy(QUERIES["copy_scan"]) as copy:
+    first, end = bounds(writes.recorded_us)
+    odd = (scans.time < first) | (scans.time >= end)
+    if odd.any() and (await detect(connection)).hypertable:
+        for query, rows in (("copy_scan", np.flatnonzero(~odd)), ("copy_odd_scan", np.flatnonzero(odd))):
+            await _copy(connection, query, scans.take(rows), batch[rows])
+    else:
+        await _copy(connection, "copy_scan", scans, batch)
+    minutes, devices = due_minutes(scans.time, scans.device, writes.recorded_us)
+    due = {**shared, "time": [to_datetime(minute) for minute in minutes], "device": devices}
+    await connection.execute(QUERIES["mark_due"], due)
+
+
+async def _copy(connection: Connection, query: str, scans: Scans, batch: NDArray[np.int64]) -> None:
+    async with connection.cursor() as cursor, cursor.copy(QUERIES[query]) as copy:
         await copy.write(HEADER)
         for rows in scan_rows(scans, batch):
             await copy.write(rows)
         await copy.write(TRAILER)
-    minutes, devices = due_minutes(scans.time, scans.device, writes.recorded_us)
-    due = {**shared, "time": [to_datetime(minute) for minute in minutes], "device": devices}
-    await connection.execute(QUERIES["mark_due"], due)
 
 
 async def _write_texts(connection: Connection, writes: Writes) -> None:

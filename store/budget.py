@@ -5,6 +5,7 @@ default partitions of odd times; then days of minute roll-ups. Hour roll-ups, pr
 stay.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -51,32 +52,36 @@ async def measure(connection: AsyncConnection[TupleRow], budget_bytes: int) -> U
     return Use(int(row[0]), budget_bytes)
 
 
-async def enforce(connection: AsyncConnection[TupleRow], budget_bytes: int, now: datetime) -> Use:
+async def enforce(
+    connection: AsyncConnection[TupleRow], budget_bytes: int, now: datetime, raw: Sequence[Table] = RAW
+) -> Use:
     """Drop until the database is within its budget or nothing may be dropped; return what it takes then.
+
+    raw: the tables of raw ranges, as the database's engine has them.
 
     Raises:
         Unavailable: a lock could not be had in time; what was dropped until then is recorded.
     """
     await _bound_quarantine(connection, budget_bytes)
-    for table in (*RAW, MINUTES):
+    for table in (*raw, MINUTES):
         if await _size_of_other(connection, table) > budget_bytes * ODD_SHARE:
             await _empty_other(connection, table, "odd-times")
     use = await measure(connection, budget_bytes)
-    while use.over and await _drop_oldest(connection, now):
+    while use.over and await _drop_oldest(connection, now, raw):
         use = await measure(connection, budget_bytes)
     if use.over:
         log.error("disk-budget-unreachable", bytes=use.bytes, budget=use.budget)
     return use
 
 
-async def _drop_oldest(connection: AsyncConnection[TupleRow], now: datetime) -> bool:
+async def _drop_oldest(connection: AsyncConnection[TupleRow], now: datetime, raw: Sequence[Table]) -> bool:
     """Drop what is due next; return False when nothing may be dropped."""
-    raw = await _past(connection, RAW, now)
-    if raw:
-        end = min(partition.end for _, partition in raw)
-        await _drop(connection, [item for item in raw if item[1].end <= end])
+    past = await _past(connection, raw, now)
+    if past:
+        end = min(partition.end for _, partition in past)
+        await _drop(connection, [item for item in past if item[1].end <= end])
         return True
-    for table in RAW:
+    for table in raw:
         if await _rows_in_other(connection, table):
             await _empty_other(connection, table, "disk-budget")
             return True
@@ -88,7 +93,7 @@ async def _drop_oldest(connection: AsyncConnection[TupleRow], now: datetime) -> 
 
 
 async def _past(
-    connection: AsyncConnection[TupleRow], tables: tuple[Table, ...], now: datetime
+    connection: AsyncConnection[TupleRow], tables: Sequence[Table], now: datetime
 ) -> list[tuple[Table, Partition]]:
     """Return the partitions that ended before `now`, oldest first in each table."""
     return [

@@ -5,6 +5,7 @@ Runs as the database's owner, once per installation; a second one does the same 
 
 import asyncio
 import random
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -14,20 +15,23 @@ from psycopg.rows import TupleRow
 
 from muster.clock import Clock, to_datetime
 from muster.errors import Unavailable
-from store import budget, partitions, rollup
+from store import budget, engine, partitions, rollup
 from store.connection import connected
-from store.partitions import MINUTES, MINUTES_WIDTH, RAW
+from store.engine import Engine
+from store.partitions import MINUTES, MINUTES_WIDTH, RAW, RAW_IN_CHUNKS, Table
 
 log = structlog.get_logger()
 
 PARTITIONS_EVERY_S = 60.0
 BUDGET_EVERY_S = 15.0
 ROLL_UP_EVERY_S = 5.0
+COLUMNS_EVERY_S = 60.0
 RETRY_S = 2.0
 
 _bytes = Gauge("muster_store_bytes", "Bytes of the database on disk, write-ahead log excluded")
 _budget_bytes = Gauge("muster_store_budget_bytes", "The disk budget")
 _made = Counter("muster_store_partitions_made_total", "Partitions made")
+_columns = Counter("muster_store_chunks_into_columns_total", "Chunks turned into columns")
 _rolled = Counter("muster_store_rollup_marks_total", "Due marks rolled up")
 
 
@@ -39,6 +43,7 @@ class Housekeeping:
         self._budget = disk_budget_bytes
         self._width = timedelta(minutes=partition_minutes)
         self._clock = clock
+        self._engine = Engine("", columnstore=False, hypertable=False)
         self.ready = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -56,11 +61,15 @@ class Housekeeping:
                 await _wait(stop, RETRY_S * random.uniform(0.5, 1.5))
 
     async def _work(self, connection: AsyncConnection[TupleRow], stop: asyncio.Event) -> None:
-        due = {self.make_partitions: 0.0, self.keep_budget: 0.0, self.roll_up: 0.0}
+        self._engine = await engine.detect(connection)
+        if self._engine.hypertable:
+            await engine.widen(connection, self._width)
+        due = dict.fromkeys((self.make_partitions, self.keep_budget, self.roll_up, self.to_columns), 0.0)
         every = {
             self.make_partitions: PARTITIONS_EVERY_S,
             self.keep_budget: BUDGET_EVERY_S,
             self.roll_up: ROLL_UP_EVERY_S,
+            self.to_columns: COLUMNS_EVERY_S,
         }
         while not stop.is_set():
             for job, at in due.items():
@@ -72,7 +81,9 @@ class Housekeeping:
     async def make_partitions(self, connection: AsyncConnection[TupleRow]) -> None:
         """Make what is missing for now and the time ahead."""
         now = self._now()
-        for table in RAW:
+        for table in self._raw:
+            if table.hypertable:
+                continue
             made = await partitions.ensure(connection, table, now, self._width)
             _made.inc(len(made))
         _made.inc(len(await partitions.ensure(connection, MINUTES, now, MINUTES_WIDTH)))
@@ -80,7 +91,7 @@ class Housekeeping:
 
     async def keep_budget(self, connection: AsyncConnection[TupleRow]) -> None:
         """Drop what the disk budget no longer holds."""
-        use = await budget.enforce(connection, self._budget, self._now())
+        use = await budget.enforce(connection, self._budget, self._now(), self._raw)
         _bytes.set(use.bytes)
         _budget_bytes.set(use.budget)
 
@@ -90,6 +101,15 @@ class Housekeeping:
             _rolled.inc(worked)
             if worked < rollup.MARKS:
                 break
+
+    async def to_columns(self, connection: AsyncConnection[TupleRow]) -> None:
+        """Turn chunks that have passed into columns, where the engine has them."""
+        if self._engine.hypertable and self._engine.columnstore:
+            _columns.inc(await engine.into_columns(connection, self._now()))
+
+    @property
+    def _raw(self) -> Sequence[Table]:
+        return RAW_IN_CHUNKS if self._engine.hypertable else RAW
 
     def _now(self) -> datetime:
         return to_datetime(self._clock.now_us()).astimezone(UTC)

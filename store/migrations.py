@@ -7,6 +7,7 @@ migration that was applied never changes: its checksum is kept and compared.
 import hashlib
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
 from typing import LiteralString
@@ -16,6 +17,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
 from muster.errors import ConfigError
+from store import engine
 from store.connection import connected, translated
 
 LOCK = 0x4D555354
@@ -67,6 +69,8 @@ def migrations() -> tuple[Migration, ...]:
 async def migrate(dsn: str) -> list[str]:
     """Bring the database at `dsn` (as its owner) to this program's version; return the names applied now.
 
+    Where the database has TimescaleDB, its tables use it from then on (`store.engine`).
+
     Raises:
         ConfigError: the database is newer than this program, was changed by hand, cannot hold Muster's data
             (PostgreSQL below 15, not UTF-8), or a statement was refused.
@@ -81,10 +85,20 @@ async def migrate(dsn: str) -> list[str]:
             pending = _pending(await _applied(connection))
             for migration in pending:
                 await _apply(connection, migration)
+            await _settle(connection)
         finally:
             if not connection.broken:
                 await connection.execute("select pg_advisory_unlock(%s)", (LOCK,))
     return [migration.name for migration in pending]
+
+
+async def _settle(connection: AsyncConnection[TupleRow]) -> None:
+    try:
+        await engine.settle(connection, datetime.now(UTC))
+    except psycopg.OperationalError:
+        raise
+    except psycopg.Error as error:
+        raise ConfigError(f"TimescaleDB: {error}") from error
 
 
 async def check(connection: AsyncConnection[TupleRow]) -> None:

@@ -16,6 +16,7 @@ from store.connection import translated
 from store.queries import load
 
 _QUERIES = load("store", "partitions.sql")
+_ENGINE = load("store", "engine.sql")
 _BOUND = re.compile(r"FOR VALUES FROM \('([^']+)'\) TO \('([^']+)'\)")
 _LOCK_WAIT = "3s"
 EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
@@ -25,14 +26,15 @@ LONGEST_HOLE = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A partitioned table: its name and the column of its ranges."""
+    """A table in ranges: its name and their column; hypertable: TimescaleDB makes its ranges by itself."""
 
     name: str
     column: str
+    hypertable: bool = False
 
     @property
     def other(self) -> str:
-        """The name of its default partition."""
+        """The name of its default partition, or of the table that takes its place."""
         return f"{self.name}_other"
 
 
@@ -47,6 +49,8 @@ class Partition:
 
 
 RAW = (Table("scan", "time"), Table("reading_text", "time"), Table("batch", "recorded_at"))
+RAW_IN_CHUNKS = (Table("scan", "time", hypertable=True), *RAW[1:])
+"""The same where scans are a hypertable."""
 MINUTES = Table("rollup_minute", "time")
 MINUTES_WIDTH = timedelta(days=1)
 
@@ -74,7 +78,14 @@ def missing(
 
 
 async def existing(connection: AsyncConnection[TupleRow], table: Table) -> list[Partition]:
-    """Return the range partitions of `table`, oldest first."""
+    """Return the range partitions, or chunks, of `table`, oldest first."""
+    if table.hypertable:
+        with translated():
+            cursor = await connection.execute(_ENGINE["chunks"])
+            return [
+                Partition(name, start.astimezone(UTC), end.astimezone(UTC), size)
+                for name, start, end, size in await cursor.fetchall()
+            ]
     with translated():
         cursor = await connection.execute(_QUERIES["partitions"], {"table": table.name})
         rows = await cursor.fetchall()
@@ -142,9 +153,13 @@ async def drop(
                     _QUERIES["record"],
                     (table.name, partition.start, partition.end, partition.bytes, reason),
                 )
-                await connection.execute(
-                    sql.SQL(_QUERIES["drop_partition"]).format(partition=sql.Identifier(partition.name))
-                )
+                if table.hypertable:
+                    span = {"start": partition.start, "end": partition.end}
+                    await connection.execute(_ENGINE["drop_chunk"], span)
+                else:
+                    await connection.execute(
+                        sql.SQL(_QUERIES["drop_partition"]).format(partition=sql.Identifier(partition.name))
+                    )
 
 
 async def empty_other(connection: AsyncConnection[TupleRow], table: Table, reason: str) -> int:
@@ -168,6 +183,9 @@ async def empty_other(connection: AsyncConnection[TupleRow], table: Table, reaso
             assert row is not None
             first, last, size = row
             await connection.execute(_QUERIES["record"], (table.other, first, last, size, reason))
-            await connection.execute(sql.SQL(_QUERIES["drop_other"]).format(**names))
-            await connection.execute(sql.SQL(_QUERIES["create_other"]).format(**names))
+            if table.hypertable:
+                await connection.execute(_ENGINE["empty_odd"])
+            else:
+                await connection.execute(sql.SQL(_QUERIES["drop_other"]).format(**names))
+                await connection.execute(sql.SQL(_QUERIES["create_other"]).format(**names))
     return int(size)

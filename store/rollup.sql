@@ -28,7 +28,8 @@ with due as (
            array_lower(scan.value, 1) - 1 + item.number as position, item.value,
            item.value is not null and coalesce(item.quality, 0) = 0 as good
     from pair
-    join scan on scan.device = pair.device and scan.time >= pair.time and scan.time < pair.time + interval '1 minute'
+    join any_scan scan
+        on scan.device = pair.device and scan.time >= pair.time and scan.time < pair.time + interval '1 minute'
     cross join lateral unnest(scan.value, scan.quality) with ordinality as item (value, quality, number)
 ), tag_minute as (
     select device, minute, position::integer as position,

@@ -11,6 +11,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,22 +77,23 @@ class Database:
 PASSWORDS = {role: secrets.token_hex(16) for role in ROLES}
 
 
-@pytest.fixture(scope="session")
-def template(postgres: str) -> Iterator[str]:
-    """A migrated database that the tests' databases are copied from."""
+@contextmanager
+def _template(postgres: str, source: str) -> Iterator[str]:
+    """Make a migrated database to copy from; nobody, not even the server's own workers, stays connected to it."""
     name = f"muster_template_{secrets.token_hex(4)}"
     with psycopg.connect(postgres, autocommit=True) as owner:
-        owner.execute(f'create database "{name}"')
+        owner.execute(f'create database "{name}" template {source}')
         dsn = make_conninfo(postgres, dbname=name)
         asyncio.run(migrate(dsn))
         asyncio.run(set_passwords(dsn, PASSWORDS))
+        owner.execute(f'alter database "{name}" allow_connections false')
+        owner.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", (name,))
         yield name
         owner.execute(f'drop database if exists "{name}" with (force)')
 
 
-@pytest.fixture
-def database(postgres: str, template: str) -> Iterator[Database]:
-    """A freshly migrated, empty database."""
+@contextmanager
+def _copy(postgres: str, template: str) -> Iterator[Database]:
     name = f"muster_{secrets.token_hex(6)}"
     with psycopg.connect(postgres, autocommit=True) as owner:
         owner.execute(f'create database "{name}" template "{template}"')
@@ -106,6 +108,34 @@ def database(postgres: str, template: str) -> Iterator[Database]:
             dsn("muster_notary"),
         )
         owner.execute(f'drop database if exists "{name}" with (force)')
+
+
+@pytest.fixture(scope="session")
+def template(postgres: str) -> Iterator[str]:
+    """A migrated database that the tests' databases are copied from: what the server's own template offers."""
+    with _template(postgres, "template1") as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
+def plain_template(postgres: str) -> Iterator[str]:
+    """The same without extensions."""
+    with _template(postgres, "template0") as name:
+        yield name
+
+
+@pytest.fixture
+def database(postgres: str, template: str) -> Iterator[Database]:
+    """A freshly migrated, empty database."""
+    with _copy(postgres, template) as made:
+        yield made
+
+
+@pytest.fixture
+def plain_database(postgres: str, plain_template: str) -> Iterator[Database]:
+    """The same on plain PostgreSQL, also where the server has TimescaleDB."""
+    with _copy(postgres, plain_template) as made:
+        yield made
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ UNGUARDED = {
     "rollup_due": "minutes to roll up",
     "stream_position": "places in the stream",
     "scan": "reached through views only",
+    "scan_other": "reached through views only",
     "reading_text": "reached through views only",
     "batch": "reached through views only",
     "rollup_minute": "reached through views only",
@@ -67,11 +68,12 @@ def test_every_table_has_row_security_or_a_reason(database: Database) -> None:
                     assert row == (False,), (role, name)
 
 
-def test_every_view_is_a_security_barrier(database: Database) -> None:
+def test_every_view_that_people_read_is_a_security_barrier(database: Database) -> None:
     with psycopg.connect(database.owner) as connection:
         views = connection.execute(
             "select relname, coalesce(reloptions::text, '') from pg_class"
             " where relnamespace = 'public'::regnamespace and relkind in ('v', 'm')"
+            " and has_table_privilege('muster_api', oid, 'select')"
         ).fetchall()
     assert views
     for name, options in views:

@@ -23,8 +23,8 @@ MEGABYTE = 2**20
 
 
 @pytest.fixture
-async def owner(database: Database) -> AsyncIterator[AsyncConnection[TupleRow]]:
-    async with connected(database.owner, "test") as connection:
+async def owner(plain_database: Database) -> AsyncIterator[AsyncConnection[TupleRow]]:
+    async with connected(plain_database.owner, "test") as connection:
         yield connection
 
 
@@ -50,13 +50,13 @@ async def test_partitions_are_made_ahead_and_only_once(owner: AsyncConnection[Tu
 
 
 async def test_rows_that_came_before_their_partition_move_into_it(
-    owner: AsyncConnection[TupleRow], database: Database
+    owner: AsyncConnection[TupleRow], plain_database: Database
 ) -> None:
     for hours in (-30, 0, 1, 9000):
         await scans_at(owner, NOW + hours * HOUR, 3)
     await partitions.ensure(owner, SCAN, NOW, HOUR)
     query = "select tableoid::regclass::text, count(*) from scan group by 1 order by 1"
-    assert rows(database.owner, query) == [
+    assert rows(plain_database.owner, query) == [
         ("scan_other", 6),
         ("scan_p20261123_0700", 3),
         ("scan_p20261123_0800", 3),
@@ -80,20 +80,22 @@ async def test_a_changed_width_fits_beside_what_is_there(owner: AsyncConnection[
 
 
 async def test_a_writer_in_the_way_delays_a_partition_and_breaks_nothing(
-    owner: AsyncConnection[TupleRow], database: Database, monkeypatch: pytest.MonkeyPatch
+    owner: AsyncConnection[TupleRow], plain_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(partitions, "_LOCK_WAIT", "200ms")
-    with psycopg.connect(database.owner) as writer:
+    with psycopg.connect(plain_database.owner) as writer:
         writer.execute("insert into scan values (1, %s, %s, '{1}', null, 1)", (NOW, NOW))
         with pytest.raises(Unavailable):
             await partitions.ensure(owner, SCAN, NOW, HOUR)
         writer.commit()
     assert len(await partitions.ensure(owner, SCAN, NOW, HOUR)) == 4
-    assert rows(database.owner, "select tableoid::regclass::text from scan") == [("scan_p20261123_0700",)]
+    assert rows(plain_database.owner, "select tableoid::regclass::text from scan") == [
+        ("scan_p20261123_0700",)
+    ]
 
 
 async def test_over_budget_the_oldest_range_goes_whole_with_its_record(
-    owner: AsyncConnection[TupleRow], database: Database
+    owner: AsyncConnection[TupleRow], plain_database: Database
 ) -> None:
     for hours in range(6):
         for table in RAW:
@@ -103,9 +105,10 @@ async def test_over_budget_the_oldest_range_goes_whole_with_its_record(
     limit = int((before.bytes - 2 * MEGABYTE) / budget.FILL)
     after = await budget.enforce(owner, limit, NOW + 5 * HOUR)
     assert not after.over
-    hours = rows(database.owner, "select distinct time from scan order by 1")
+    hours = rows(plain_database.owner, "select distinct time from scan order by 1")
     dropped = rows(
-        database.owner, "select from_time, to_time, bytes, reason from retention where relation = 'scan'"
+        plain_database.owner,
+        "select from_time, to_time, bytes, reason from retention where relation = 'scan'",
     )
     assert len(dropped) < 6
     for start, end, size, reason in dropped:
@@ -114,56 +117,58 @@ async def test_over_budget_the_oldest_range_goes_whole_with_its_record(
         assert reason == "disk-budget"
     kept = [time for (time,) in hours]
     assert kept == [NOW + n * HOUR for n in range(6 - len(kept), 6)]
-    relations = rows(database.owner, "select distinct relation from retention order by 1")
+    relations = rows(plain_database.owner, "select distinct relation from retention order by 1")
     assert relations == [("batch",), ("reading_text",), ("scan",)]
 
 
 async def test_what_is_being_written_is_never_dropped(
-    owner: AsyncConnection[TupleRow], database: Database
+    owner: AsyncConnection[TupleRow], plain_database: Database
 ) -> None:
     for table in (*RAW, MINUTES):
         await partitions.ensure(owner, table, NOW, HOUR if table is not MINUTES else 24 * HOUR)
     await scans_at(owner, NOW, 500, 300)
     use = await budget.enforce(owner, 1000, NOW)
     assert use.over
-    assert rows(database.owner, "select count(*) from scan") == [(500,)]
+    assert rows(plain_database.owner, "select count(*) from scan") == [(500,)]
 
 
 async def test_odd_times_are_bounded_by_their_share(
-    owner: AsyncConnection[TupleRow], database: Database
+    owner: AsyncConnection[TupleRow], plain_database: Database
 ) -> None:
     await partitions.ensure(owner, SCAN, NOW, HOUR)
     await scans_at(owner, datetime(1999, 1, 1, tzinfo=UTC), 500, 300)
     await scans_at(owner, NOW)
     await budget.enforce(owner, 20 * MEGABYTE, NOW)
-    assert rows(database.owner, "select count(*) from scan") == [(1,)]
-    assert rows(database.owner, "select relation, reason, from_time from retention") == [
+    assert rows(plain_database.owner, "select count(*) from scan") == [(1,)]
+    assert rows(plain_database.owner, "select relation, reason, from_time from retention") == [
         ("scan_other", "odd-times", datetime(1999, 1, 1, tzinfo=UTC))
     ]
     await scans_at(owner, datetime(1999, 1, 1, tzinfo=UTC))
-    assert rows(database.owner, "select count(*) from scan_other") == [(1,)]
+    assert rows(plain_database.owner, "select count(*) from scan_other") == [(1,)]
 
 
 async def test_quarantine_keeps_the_newest_within_its_share(
-    owner: AsyncConnection[TupleRow], database: Database
+    owner: AsyncConnection[TupleRow], plain_database: Database
 ) -> None:
     await owner.execute(
         "insert into quarantine (partition, stream_sequence, reason, body)"
         " select 0, n, 'undecodable', convert_to(repeat('x', 100000), 'UTF8') from generate_series(1, 20) n"
     )
     await budget.enforce(owner, 20 * 1_000_000, NOW)
-    assert rows(database.owner, "select min(stream_sequence), count(*) from quarantine") == [(11, 10)]
-    assert rows(database.owner, "select bytes from retention where relation = 'quarantine'") == [(1_000_000,)]
+    assert rows(plain_database.owner, "select min(stream_sequence), count(*) from quarantine") == [(11, 10)]
+    assert rows(plain_database.owner, "select bytes from retention where relation = 'quarantine'") == [
+        (1_000_000,)
+    ]
 
 
 async def test_when_raw_data_are_gone_the_oldest_days_of_minutes_follow(
-    owner: AsyncConnection[TupleRow], database: Database
+    owner: AsyncConnection[TupleRow], plain_database: Database
 ) -> None:
     for days in range(3):
         await partitions.ensure(owner, MINUTES, NOW + days * 24 * HOUR, 24 * HOUR)
     await budget.enforce(owner, 1000, NOW + 48 * HOUR)
     dropped = rows(
-        database.owner, "select to_time from retention where relation = 'rollup_minute' order by 1"
+        plain_database.owner, "select to_time from retention where relation = 'rollup_minute' order by 1"
     )
     assert dropped
     assert dropped[-1][0] <= NOW + 48 * HOUR

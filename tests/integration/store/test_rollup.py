@@ -231,5 +231,5 @@ async def test_house_keeping_comes_back_after_the_server_ends_its_session(databa
         await keeping.ready.wait()
         stop.set()
         await task
-    (count,) = rows(database.owner, "select count(*) from pg_inherits where inhparent = 'scan'::regclass")
+    (count,) = rows(database.owner, "select count(*) from pg_inherits where inhparent = 'batch'::regclass")
     assert count > (1,)
