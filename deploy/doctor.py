@@ -9,6 +9,8 @@ from typing import Any
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
 
 from bus import connection, subjects
 from deploy.layout import LEAST_FREE_BYTES, Layout
@@ -16,6 +18,7 @@ from deploy.running import Connections, connections, status
 from gateway.adapter import protocols
 from muster.catalogue import say
 from muster.errors import MusterError
+from store import engine
 from store.connection import connected
 
 CLOCK_TOLERANCE_S = 2.0
@@ -112,12 +115,14 @@ async def _database(ways: Connections) -> list[Finding]:
                     " group by g.code order by 1"
                 )
             ).fetchall()
+            kept = await _engine(session)
     except (MusterError, TimeoutError) as error:
         return [Finding("database", False, "doctor.database-away", {"words": str(error)})]
     assert row is not None
     skew = abs(row[0] - (asked + answered) / 2) - (answered - asked) / 2
     size = {"used_gb": round(row[1] / 1e9, 2), "budget_gb": round(ways.disk_budget_bytes / 1e9, 2)}
     found = [
+        kept,
         Finding("database", row[1] <= ways.disk_budget_bytes * 1.1, "doctor.database", size),
         Finding("clock", skew < CLOCK_TOLERANCE_S, "doctor.clock", {"seconds": round(max(0.0, skew), 1)}),
         Finding("quarantine", row[2] == 0, "doctor.quarantine", {"count": row[2]}),
@@ -130,6 +135,20 @@ async def _database(ways: Connections) -> list[Finding]:
             key = "doctor.gateway" if age < 10 else "doctor.gateway-silent"
             found.append(Finding(f"gateway {code}", age < 10, key, {"code": code, "seconds": round(age, 1)}))
     return found
+
+
+async def _engine(session: AsyncConnection[TupleRow]) -> Finding:
+    """Say in what scans are kept, and what would be better."""
+    offered = await engine.detect(session)
+    facts = {"postgresql": session.info.server_version // 10_000, "timescaledb": offered.timescale}
+    if offered.timescale and not offered.usable:
+        return Finding("engine", False, "doctor.engine-old", facts)
+    if offered.hypertable:
+        key = "doctor.engine-columns" if offered.columnstore else "doctor.engine-apache"
+        return Finding("engine", True, key, facts)
+    query = "select 1 from pg_available_extensions where name = 'timescaledb'"
+    available = await (await session.execute(query)).fetchone() is not None
+    return Finding("engine", True, "doctor.engine-available" if available else "doctor.engine-plain", facts)
 
 
 async def _bus(ways: Connections) -> list[Finding]:
