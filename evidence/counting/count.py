@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from functools import cache
+from operator import attrgetter
+from typing import Literal, NamedTuple
 
 from muster.device import DeviceClass, Origin
 from muster.presence import State
@@ -16,8 +18,7 @@ Scope = Literal["official", "rehearsal"]
 SCOPES: tuple[Scope, ...] = ("official", "rehearsal")
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceAt:
+class DeviceAt(NamedTuple):
     """One device of the frame at an instant, as known at another.
 
     origin: the most pessimistic of what ledger and device say. reason: a catalogue key, why it is in `state`.
@@ -38,8 +39,10 @@ class DeviceAt:
     since: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Exclusion:
+_kind = attrgetter("enterprise", "industry", "device_class", "protocol", "consumes_energy", "origin", "state")
+
+
+class Exclusion(NamedTuple):
     """A device that is not counted; `reasons` are catalogue keys, the decisive one first."""
 
     device: DeviceAt
@@ -78,17 +81,22 @@ class Frame:
 
 def reasons(device: DeviceAt, scope: Scope) -> tuple[str, ...]:
     """Return why the device is not counted in `scope`, the decisive reason first; empty when it counts."""
-    against: list[str] = []
-    if not device.consumes_energy:
-        against.append("excluded.not-energy-consuming")
-    if device.state != State.CONNECTED:
-        against.append(f"excluded.{device.state.word}")
-    if scope == "official" and device.origin != Origin.REAL:
-        against.append(f"excluded.origin-{device.origin}")
-    return tuple(against)
+    return _against(device.consumes_energy, device.state, device.origin, scope)
 
 
-def count(devices: Iterable[DeviceAt], scope: Scope, families: Mapping[str, str]) -> Count:
+@cache
+def _against(consumes_energy: bool, state: State, origin: Origin, scope: Scope) -> tuple[str, ...]:
+    found: list[str] = []
+    if not consumes_energy:
+        found.append("excluded.not-energy-consuming")
+    if state != State.CONNECTED:
+        found.append(f"excluded.{state.word}")
+    if scope == "official" and origin != Origin.REAL:
+        found.append(f"excluded.origin-{origin}")
+    return tuple(found)
+
+
+def count(devices: Sequence[DeviceAt], scope: Scope, families: Mapping[str, str]) -> Count:
     """Count `devices` in `scope`; `families` gives each protocol's family (its own name where unknown)."""
     by_state = Counter({state.word: 0 for state in State})
     by_class = Counter({each.value: 0 for each in DeviceClass})
@@ -97,18 +105,18 @@ def count(devices: Iterable[DeviceAt], scope: Scope, families: Mapping[str, str]
     by_variant: Counter[str] = Counter()
     by_enterprise: Counter[str] = Counter()
     by_industry: Counter[str] = Counter()
-    excluded: list[Exclusion] = []
-    for device in devices:
-        by_state[device.state.word] += 1
-        if against := reasons(device, scope):
-            excluded.append(Exclusion(device, against))
+    kinds = Counter(map(_kind, devices))
+    for (enterprise, industry, device_class, protocol, energy, origin, state), number in kinds.items():
+        by_state[state.word] += number
+        if _against(energy, state, origin, scope):
             continue
-        by_class[device.device_class] += 1
-        by_origin[device.origin] += 1
-        by_protocol[families.get(device.protocol, device.protocol)] += 1
-        by_variant[device.protocol] += 1
-        by_enterprise[device.enterprise] += 1
-        by_industry[device.industry] += 1
+        by_class[device_class] += number
+        by_origin[origin] += number
+        by_protocol[families.get(protocol, protocol)] += number
+        by_variant[protocol] += number
+        by_enterprise[enterprise] += number
+        by_industry[industry] += number
+    excluded = [Exclusion(device, against) for device in devices if (against := reasons(device, scope))]
     return Count(
         scope,
         sum(by_class.values()),
@@ -127,7 +135,7 @@ def frame(devices: Iterable[DeviceAt]) -> Frame:
     """Return the size of the frame and its totals by origin."""
     registered = Counter({each.value: 0 for each in Origin})
     connected = Counter({each.value: 0 for each in Origin})
-    for device in devices:
-        registered[device.origin] += 1
-        connected[device.origin] += device.state == State.CONNECTED
+    for (origin, state), number in Counter(map(attrgetter("origin", "state"), devices)).items():
+        registered[origin] += number
+        connected[origin] += number if state == State.CONNECTED else 0
     return Frame(sum(registered.values()), registered, connected)

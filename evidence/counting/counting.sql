@@ -3,19 +3,19 @@
 
 -- name: states
 -- Every device registered at an instant and not retired, with its presence and origin as known at another.
-with ledger as materialized (
+with book as (
+    select distinct on (h.device) h.*
+    from device_history h
+    where h.recorded_at <= %(at)s and (%(devices)s::integer[] is null or h.device = any (%(devices)s))
+    order by h.device desc, h.recorded_at desc, h.version desc
+),
+ledger as materialized (
     select device.id as device, device.enterprise, book.gateway, book.code, book.name, book.device_class, book.industry,
            book.consumes_energy, book.origin, book.protocol, device.id %% %(partitions)s as partition
     from device
-    cross join lateral (
-        select * from device_history h
-        where h.device = device.id and h.recorded_at <= %(at)s
-        order by h.recorded_at desc, h.version desc
-        limit 1
-    ) book
+    join book on book.device = device.id
     where not book.retired
       and (%(enterprises)s::integer[] is null or device.enterprise = any (%(enterprises)s))
-      and (%(devices)s::integer[] is null or device.id = any (%(devices)s))
       and (%(industry)s::text is null or book.industry = %(industry)s)
 ),
 watched as materialized (

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ SQL = load("evidence.counting", "counting.sql")
 _POSTGRES_EPOCH_US = 946_684_800 * 1_000_000
 """2000-01-01, from which PostgreSQL counts its timestamps."""
 _ARRAY_HEADER = 20
+_STATES = {state.value: state for state in State}
 _STATE, _REAL, _CONSUMES, _WATCHED = 7, 8, 16, 32
 """The parts of `flags` in the statement `stretches`."""
 
@@ -67,26 +69,13 @@ async def states(
 
 
 def _device(row: tuple[Any, ...]) -> DeviceAt:
-    (
-        device,
-        code,
-        name,
-        enterprise,
-        industry,
-        kind,
-        energy,
-        protocol,
-        ledger,
-        identity,
-        state,
-        reason,
-        since,
-    ) = row
-    said = None if identity is None else Origin(identity)
-    origin = Origin.worst(Origin(ledger), said)
-    return DeviceAt(
-        device, code, name, enterprise, industry, kind, energy, protocol, origin, State(state), reason, since
-    )
+    *book, ledger, identity, state, reason, since = row
+    return DeviceAt._make((*book, _origin(ledger, identity), _STATES[state], reason, since))
+
+
+@cache
+def _origin(ledger: str, identity: str | None) -> Origin:
+    return Origin.worst(Origin(ledger), None if identity is None else Origin(identity))
 
 
 @dataclass(frozen=True, slots=True)
