@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import structlog
 
 from muster.errors import RequestError, Unavailable
+from simulators.equipment import Equipment, Place
 from simulators.faults import Fault, FaultKind
-from simulators.modbus.server import Endpoint, Place
-from simulators.mqtt.publisher import Publisher
-from simulators.opcua.server import OpcuaServer
 
 _OF_ALL = (
     FaultKind.REFUSE,
@@ -21,8 +19,6 @@ _OF_ALL = (
 """These always concern everything behind an endpoint."""
 _REOPEN_AFTER_S = 1.0
 _log = structlog.get_logger()
-
-Equipment = Endpoint | Publisher | OpcuaServer
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muster.clock import SECOND_US, Clock
+from simulators.equipment import Equipment, Place
 from simulators.fleet.enterprises import spoken
-from simulators.fleet.faultboard import Equipment, FaultBoard, Seat
+from simulators.fleet.faultboard import FaultBoard, Seat
 from simulators.fleet.group import Group
 from simulators.fleet.plan import WINDOW_LENGTH, Station
 from simulators.machines.machine import Machine
 from simulators.machines.meters import METER
 from simulators.machines.physics import Moment, Values
 from simulators.modbus.identity import BLOCK_LENGTH, BLOCK_REGISTER, Identity
-from simulators.modbus.server import Endpoint, Place
+from simulators.modbus.server import Endpoint
 from simulators.modbus.units import Image, ImageUnit, Unit
 from simulators.mqtt.publisher import Broker, Publisher
 from simulators.opcua.server import OpcuaServer

@@ -8,10 +8,10 @@ import asyncio
 import random
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import cast
 
 from muster.errors import Unavailable
+from simulators.equipment import Equipment
 from simulators.faults import Fault, FaultKind, spoil
 from simulators.modbus.protocol import answer, refuse, span
 from simulators.modbus.units import TARGET_DID_NOT_RESPOND, Unit
@@ -37,35 +37,15 @@ KINDS = frozenset(
 _SILENT = (FaultKind.HALF_OPEN, FaultKind.REFUSE)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a device is on its endpoint: a span of a unit's addresses; whole: it has the unit for itself."""
-
-    unit: int
-    start: int
-    length: int
-    whole: bool
-
-    def holds(self, about: tuple[int, int] | None) -> bool:
-        """Tell whether a request about these addresses, or about none, concerns this place."""
-        if self.whole or about is None:
-            return self.whole
-        return about[0] < self.start + self.length and about[0] + about[1] > self.start
-
-
-class Endpoint:
+class Endpoint(Equipment):
     """One listening port, its units, its connections and its faults."""
 
     kinds = KINDS
 
     def __init__(self, number: int, host: str, port: int, units: Mapping[int, Unit], seed: int = 0) -> None:
-        self.number = number
+        super().__init__(number, port)
         self.host = host
-        self.port = port
-        self.fault: Fault | None = None
-        self.requests = 0
         self._units = units
-        self._place_faults: dict[Place, Fault] = {}
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
         self._chance = random.Random(seed)
@@ -108,14 +88,7 @@ class Endpoint:
         if server is not None:
             await server.wait_closed()
 
-    async def put_fault(self, fault: Fault | None, place: Place | None = None) -> None:
-        """Set or lift (None) a fault of one place or, without a place, of the whole endpoint."""
-        if place is not None:
-            self._place_faults.pop(place, None)
-            if fault is not None:
-                self._place_faults[place] = fault
-            return
-        self.fault = fault
+    async def _suffer(self, fault: Fault | None) -> None:
         if fault is None:
             await self.open()
         elif fault.kind is FaultKind.REFUSE:

@@ -21,9 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from muster.clock import Clock
 from muster.errors import ConfigError, RequestError
+from simulators.equipment import Equipment, Place
 from simulators.faults import Fault, FaultKind
 from simulators.machines.machine import Machine
-from simulators.modbus.server import Place
 
 ROOT = "muster-sim"
 KINDS = frozenset(FaultKind) - {
@@ -68,7 +68,7 @@ def status_topic(site: str) -> str:
     return f"{ROOT}/{site}/status"
 
 
-class Publisher:
+class Publisher(Equipment):
     """One connection and its machines, by their place on the endpoint. seed: of what garbage looks like."""
 
     kinds = KINDS
@@ -82,16 +82,12 @@ class Publisher:
         clock: Clock,
         seed: int,
     ) -> None:
-        self.number = number
-        self.port = broker.port
-        self.fault: Fault | None = None
-        self.requests = 0
+        super().__init__(number, broker.port)
         self._site = site
         self._broker = broker
         self._machines = machines
         self._clock = clock
         self._chance = random.Random(seed)
-        self._place_faults: dict[Place, Fault] = {}
         self._clients: list[Client] = []
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -117,14 +113,7 @@ class Publisher:
             client.publish(status_topic(self._site), b"offline", qos=1, retain=True)
         await self._leave()
 
-    async def put_fault(self, fault: Fault | None, place: Place | None = None) -> None:
-        """Set or lift (None) a fault of one machine or, without a place, of the connection."""
-        if place is not None:
-            self._place_faults.pop(place, None)
-            if fault is not None:
-                self._place_faults[place] = fault
-            return
-        self.fault = fault
+    async def _suffer(self, fault: Fault | None) -> None:
         if fault is not None and fault.kind is FaultKind.REFUSE:
             await self._leave()
             return
@@ -138,7 +127,7 @@ class Publisher:
         """Publish what every machine measures now, or do what the fault in force says."""
         now_ms = self._clock.now_us() // 1000
         for place, machine in self._machines.items():
-            self._say(machine, now_ms, self.fault or self._place_faults.get(place))
+            self._say(machine, now_ms, self.fault_at(place))
 
     def _say(self, machine: Machine, now_ms: int, fault: Fault | None) -> None:
         kind = None if fault is None else fault.kind

@@ -17,9 +17,9 @@ from asyncua import Server, ua
 from muster import __version__
 from muster.clock import Clock, to_datetime
 from muster.errors import Unavailable
+from simulators.equipment import Equipment, Place
 from simulators.faults import Fault, FaultKind
 from simulators.machines.machine import Machine
-from simulators.modbus.server import Place
 
 NAMESPACE = "urn:muster:simulator"
 KINDS = frozenset(
@@ -43,7 +43,7 @@ def node(device: str, point: str | None = None) -> str:
     return f"nsu={NAMESPACE};s={device}" + (f".{point}" if point else "")
 
 
-class OpcuaServer:
+class OpcuaServer(Equipment):
     """One server and its machines, by their place on the endpoint."""
 
     kinds = KINDS
@@ -51,14 +51,10 @@ class OpcuaServer:
     def __init__(
         self, number: int, host: str, port: int, machines: Mapping[Place, Machine], clock: Clock
     ) -> None:
-        self.number = number
+        super().__init__(number, port)
         self.host = host
-        self.port = port
-        self.fault: Fault | None = None
-        self.requests = 0
         self._machines = machines
         self._clock = clock
-        self._place_faults: dict[Place, Fault] = {}
         self._server: Server | None = None
         self._nodes: dict[str, dict[str, ua.NodeId]] = {}
         self._shown: dict[str, dict[str, float | bool]] = {}
@@ -109,14 +105,7 @@ class OpcuaServer:
         if server is not None:
             await server.stop()
 
-    async def put_fault(self, fault: Fault | None, place: Place | None = None) -> None:
-        """Set or lift (None) a fault of one machine or, without a place, of the server."""
-        if place is not None:
-            self._place_faults.pop(place, None)
-            if fault is not None:
-                self._place_faults[place] = fault
-            return
-        self.fault = fault
+    async def _suffer(self, fault: Fault | None) -> None:
         match None if fault is None else fault.kind:
             case FaultKind.REFUSE:
                 await self.close()
@@ -137,7 +126,7 @@ class OpcuaServer:
             return
         now = to_datetime(self._clock.now_us())
         for place, machine in self._machines.items():
-            fault = self.fault or self._place_faults.get(place)
+            fault = self.fault_at(place)
             kind = None if fault is None else fault.kind
             moment = now + _SHIFTS.get(kind, timedelta()) if kind is not None else now
             await self._show(server, machine, moment, failed=kind is FaultKind.EXCEPTION)

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
+from simulators.equipment import Place
 from simulators.faults import FaultKind, spoil
-from simulators.modbus.server import Place
 
 REPLY = b"\x03\x04\x00\x01\x00\x02"
 
