@@ -10,10 +10,11 @@ from services import ledger
 from simulators.fleet.book import demo_book
 from simulators.fleet.plan import endpoint_count
 from simulators.modbus.ports import free_ports, is_free
-from simulators.mqtt.publisher import Broker
+from simulators.mqtt.link import Broker
 from simulators.settings import Settings
 
 HOST = "127.0.0.1"
+_BY_BROKER = ("mqtt", "sparkplug")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Fleet:
 def plan(simulators: Simulators, layout: Layout, gateway: str, mqtt_port: int | None) -> Fleet:
     """Return the fleet; ports of an earlier start are used again while they are free.
 
-    mqtt_port: of the embedded broker; without one, no simulated device speaks MQTT.
+    mqtt_port: of the embedded broker; without one, no simulated device speaks MQTT or Sparkplug B.
     """
     wanted = endpoint_count(simulators.devices) + 1
     kept = layout.root / "simulator-ports.json"
@@ -39,7 +40,9 @@ def plan(simulators: Simulators, layout: Layout, gateway: str, mqtt_port: int | 
     control, *endpoints = ports[:wanted]
     layout.secret("simulators")
     broker, heard = None, None
-    protocols = tuple(word for word in simulators.protocols if word != "mqtt" or mqtt_port is not None)
+    protocols = tuple(
+        word for word in simulators.protocols if word not in _BY_BROKER or mqtt_port is not None
+    )
     if mqtt_port is not None:
         for user in MQTT_USERS:
             layout.secret(f"nats-{user}")

@@ -71,7 +71,12 @@ class Simulators(BaseModel):
     model_config = _STRICT
     devices: int = Field(default=520, ge=1, le=10_000)
     seed: int = 1
-    protocols: tuple[Literal["modbus", "opcua", "mqtt"], ...] = ("modbus", "opcua", "mqtt")
+    protocols: tuple[Literal["modbus", "opcua", "mqtt", "sparkplug"], ...] = (
+        "modbus",
+        "opcua",
+        "mqtt",
+        "sparkplug",
+    )
 
 
 class Site(BaseModel):

@@ -2,6 +2,7 @@
 
 import random
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -28,6 +29,12 @@ class FaultKind(StrEnum):
     RESTART = "restart"  # the server ends and begins anew
     CLOCK_AHEAD = "clock-ahead"  # the source's clock is an hour ahead
     CLOCK_BEHIND = "clock-behind"  # the source's clock is an hour behind
+    REPLAYED = "replayed"  # what was said at the fault's beginning is said again and again, its old time too
+    ODD_TOPIC = (
+        "odd-topic"  # said on a topic with a space and Chinese characters as well: some brokers hang up
+    )
+    BIRTH_STORM = "birth-storm"  # an edge node is born anew with every step
+    DEVICE_DEATH = "device-death"  # an edge node says that the machine is dead
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,8 @@ class Fault:
     delay_s: float = 5.0
 
 
+SHIFTS_S: Mapping[FaultKind | None, int] = {FaultKind.CLOCK_AHEAD: 3600, FaultKind.CLOCK_BEHIND: -3600}
+"""By how much a source's clock is wrong, in seconds."""
 _HEAD = struct.Struct(">HHHB")
 
 

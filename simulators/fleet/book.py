@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from muster.sparkplug import DataType
 from simulators.fleet.enterprises import Protocol, spoken
 from simulators.fleet.plan import WINDOW_LENGTH, Station, lay_out
 from simulators.machines.kinds import KINDS
@@ -10,9 +11,18 @@ from simulators.machines.points import Kind, Point
 from simulators.modbus.identity import BLOCK_REGISTER
 from simulators.mqtt.publisher import status_topic, topic
 from simulators.opcua.server import node
+from simulators.sparkplug.edge_node import GROUP, node_name
+from simulators.sparkplug.metrics import MODEL, SERIAL_NUMBER, VENDOR, datatype, metric_name
 
 INTERVAL_S = 1.0
-_REPORT_MODES: dict[str, str] = {"modbus": "polled", "mqtt": "periodic", "opcua": "on_change"}
+_REPORT_MODES: dict[str, str] = {
+    "modbus": "polled",
+    "mqtt": "periodic",
+    "opcua": "on_change",
+    "sparkplug": "periodic",
+}
+_WORDS = {DataType.BOOLEAN: "bool", DataType.FLOAT: "float32", DataType.DOUBLE: "float64"}
+"""Types of tags whose names are not their datatypes'."""
 
 
 def demo_book(
@@ -26,7 +36,8 @@ def demo_book(
 ) -> dict[str, Any]:
     """Return the book of a fleet whose endpoints listen on `ports`, read by the gateway of this code.
 
-    protocols: what areas may speak; broker: how the gateway reaches the broker of those that speak MQTT.
+    protocols: what areas may speak; broker: how the gateway reaches the broker of those that speak MQTT or
+    Sparkplug B.
     """
     stations = lay_out(devices, seed)
     enterprises = {station.enterprise.code: station.enterprise for station in stations}
@@ -95,9 +106,11 @@ def _register(point: Point, kind: Kind) -> dict[str, Any]:
 
 def _member(point: Point, protocol: str) -> dict[str, Any]:
     """Return what a tag says of its place in a message or below an object, which hold engineering values."""
-    binary = point.bit is not None or point.table in ("coil", "discrete")
+    if protocol == "sparkplug":
+        kind = datatype(point)
+        return {"type": _WORDS.get(kind, kind.name.lower()), "address": {"metric": metric_name(point)}}
     where = {"path": f"$.values.{point.name}"} if protocol == "mqtt" else {"node": f"{{root}}.{point.name}"}
-    return {"type": "bool" if binary else "float64", "address": where}
+    return {"type": "bool" if point.binary else "float64", "address": where}
 
 
 def _modbus(station: Station, host: str, ports: Sequence[int]) -> dict[str, Any]:
@@ -134,6 +147,16 @@ def _mqtt(station: Station, broker: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _sparkplug(station: Station, broker: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "broker": dict(broker),
+        "group": GROUP,
+        "edge_node": node_name(station.enterprise.code, station.site),
+        "device": station.code,
+        "identity": {"vendor": VENDOR, "model": MODEL, "serial_number": SERIAL_NUMBER},
+    }
+
+
 def _opcua(station: Station, host: str, ports: Sequence[int]) -> dict[str, Any]:
     return {
         "url": f"opc.tcp://{host}:{ports[station.endpoint]}",
@@ -157,6 +180,8 @@ def _device(
             connection = _mqtt(station, broker)
         case "opcua":
             connection = _opcua(station, host, ports)
+        case "sparkplug":
+            connection = _sparkplug(station, broker)
     device: dict[str, Any] = {
         "enterprise": station.enterprise.code,
         "site": station.site,

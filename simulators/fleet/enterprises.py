@@ -22,7 +22,7 @@ _PUMP, _AIR, _PACK, _AGV, _ROBOT, _METER = (
 MACHINES_PER_AREA = 9
 
 
-Protocol = Literal["modbus", "mqtt", "opcua"]
+Protocol = Literal["modbus", "mqtt", "opcua", "sparkplug"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +47,17 @@ class Enterprise:
 
 _UTILITIES = Area("utilities", "公用工程站", (_AIR, _PUMP, _AIR, _PUMP, _PUMP, _AIR, _PUMP, _PUMP, _AIR))
 _POWER = Area("power-room", "配电室", (_METER,) * 9, "mqtt")
-_LOGISTICS = Area("logistics", "仓储物流区", (_AGV, _PACK, _AGV, _ROBOT, _AGV, _PACK, _AGV, _ROBOT, _AGV))
+_POWER_BY_NODE = Area("power-room", "配电室", (_METER,) * 9, "sparkplug")
+_IN_LOGISTICS = (_AGV, _PACK, _AGV, _ROBOT, _AGV, _PACK, _AGV, _ROBOT, _AGV)
+_LOGISTICS = Area("logistics", "仓储物流区", _IN_LOGISTICS)
+_LOGISTICS_BY_NODE = Area("logistics", "仓储物流区", _IN_LOGISTICS, "sparkplug")
 
 _METALLURGY = (
     Area("melt-shop", "熔炼车间", (_ARC, _HEAT, _PUMP, _ARC, _PUMP, _HEAT, _ROBOT, _PUMP, _ROBOT)),
     Area("grinding", "磨矿区", (_MILL, _PUMP, _MILL, _PUMP, _MILL, _PUMP, _MILL, _PUMP, _PUMP)),
     _UTILITIES,
     _LOGISTICS,
-    _POWER,
+    _POWER_BY_NODE,
 )
 _CHEMICALS = (
     Area("synthesis", "合成车间", (_REACT, _PUMP, _REACT, _PUMP, _REACT, _REACT, _PUMP, _REACT, _PUMP)),
@@ -74,14 +77,14 @@ _MATERIALS = (
     Area("raw-mill", "生料车间", (_MILL, _PUMP, _MILL, _PUMP, _MILL, _PUMP, _MILL, _PUMP, _MILL)),
     Area("burning", "烧成车间", (_HEAT, _PUMP, _HEAT, _PUMP, _HEAT, _PUMP, _HEAT, _PUMP, _PUMP)),
     _UTILITIES,
-    _LOGISTICS,
+    _LOGISTICS_BY_NODE,
     _POWER,
 )
 _FOOD = (
     Area("processing", "加工车间", (_REACT, _PUMP, _SPIN, _PUMP, _REACT, _PUMP, _SPIN, _PUMP, _REACT)),
     Area("filling", "灌装车间", (_PACK, _ROBOT, _PACK, _ROBOT, _PACK, _ROBOT, _PACK, _ROBOT, _PACK)),
     _UTILITIES,
-    _LOGISTICS,
+    _LOGISTICS_BY_NODE,
     _POWER,
 )
 

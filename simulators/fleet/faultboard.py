@@ -15,6 +15,7 @@ _OF_ALL = (
     FaultKind.DUPLICATE_CLIENT,
     FaultKind.SUBSCRIPTION_LOST,
     FaultKind.RESTART,
+    FaultKind.BIRTH_STORM,
 )
 """These always concern everything behind an endpoint."""
 _REOPEN_AFTER_S = 1.0

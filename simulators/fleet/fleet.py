@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from muster.clock import SECOND_US, Clock
 from simulators.equipment import Equipment, Place
-from simulators.fleet.enterprises import spoken
+from simulators.fleet.enterprises import Protocol, spoken
 from simulators.fleet.faultboard import FaultBoard, Seat
 from simulators.fleet.group import Group
 from simulators.fleet.plan import WINDOW_LENGTH, Station
@@ -18,8 +18,10 @@ from simulators.machines.physics import Moment, Values
 from simulators.modbus.identity import BLOCK_LENGTH, BLOCK_REGISTER, Identity
 from simulators.modbus.server import Endpoint
 from simulators.modbus.units import Image, ImageUnit, Unit
-from simulators.mqtt.publisher import Broker, Publisher
+from simulators.mqtt.link import Broker
+from simulators.mqtt.publisher import Publisher
 from simulators.opcua.server import OpcuaServer
+from simulators.sparkplug.edge_node import EdgeNode, node_name
 
 _WARM_UP_STEP_S = 60.0
 _LOCAL_OFFSET_H = 8.0  # the machines' local time is UTC+8
@@ -38,15 +40,16 @@ class Fleet:
         protocols: Collection[str] = ("modbus",),
         broker: Broker | None = None,
     ) -> None:
-        """protocols: what areas may speak; broker: where those publish that speak MQTT."""
+        """protocols: what areas may speak; broker: where those publish that speak MQTT or Sparkplug B."""
         self.stations = {station.code: station for station in stations}
         self._clock = clock
         self._image = Image(WINDOW_LENGTH * max(1, len(stations)))
         self._base: dict[str, int] = {}
         self._seats: dict[str, Seat] = {}
-        self.publishers: list[Publisher] = []
+        self.publishers: list[Publisher | EdgeNode] = []
         self.servers: list[OpcuaServer] = []
-        self.endpoints = self._build_endpoints(host, ports, seed, protocols, broker)
+        self._host, self._broker, self._seed = host, broker, seed
+        self.endpoints = self._build_endpoints(ports, protocols)
         self._row: dict[str, int] = {}
         self._tenant: dict[str, NDArray[np.int64]] = {}
         self._groups = self._build_groups(seed)
@@ -125,48 +128,65 @@ class Fleet:
         carried: Values = share[meters]
         return carried
 
-    def _build_endpoints(
-        self, host: str, ports: Sequence[int], seed: int, protocols: Collection[str], broker: Broker | None
-    ) -> list[Equipment]:
-        members: dict[tuple[int, int], list[Station]] = {}
+    def _build_endpoints(self, ports: Sequence[int], protocols: Collection[str]) -> list[Equipment]:
+        behind: list[list[Station]] = [[] for _ in ports]
         for station in self.stations.values():
-            members.setdefault((station.endpoint, station.unit), []).append(station)
-        units: list[dict[int, Unit]] = [{} for _ in ports]
-        base = 0
-        for (number, unit), here in members.items():
-            span = WINDOW_LENGTH * len(here)
-            alone = here[0].window is None
-            for station in here:
-                start = station.window or 0
-                self._base[station.code] = base + start
-                self._seats[station.code] = Seat(number, Place(unit, start, WINDOW_LENGTH, alone))
-                first = base + start + BLOCK_REGISTER
-                self._image.words[0, first : first + BLOCK_LENGTH] = _identity_of(station).block()
-            identity = _identity_of(here[0]) if alone else _identity_of_plc(number, seed)
-            units[number][unit] = ImageUnit(self._image, base, span, identity.objects())
-            base += span
+            behind[station.endpoint].append(station)
+        units = self._lay_units(behind)
         endpoints: list[Equipment] = []
-        for number, port in enumerate(ports):
-            here = [station for station in self.stations.values() if station.endpoint == number]
+        for number, (port, here) in enumerate(zip(ports, behind, strict=True)):
             protocol = spoken(here[0].area, protocols) if here else "modbus"
             if protocol == "modbus":
-                endpoints.append(Endpoint(number, host, port, units[number], seed + number))
-                continue
-            machines = {
-                self._seats[station.code].place: Machine(
-                    station.code, station.kind, _identity_of(station), self._image, self._base[station.code]
-                )
-                for station in here
-            }
-            if protocol == "opcua":
-                self.servers.append(OpcuaServer(number, host, port, machines, self._clock))
-                endpoints.append(self.servers[-1])
-                continue
-            assert broker is not None
-            site = f"{here[0].enterprise.code}/{here[0].site}"
-            self.publishers.append(Publisher(number, site, broker, machines, self._clock, seed + number))
-            endpoints.append(self.publishers[-1])
+                endpoints.append(Endpoint(number, self._host, port, units[number], self._seed + number))
+            else:
+                endpoints.append(self._build_speaking(number, port, here, protocol))
         return endpoints
+
+    def _lay_units(self, behind: Sequence[Sequence[Station]]) -> list[dict[int, Unit]]:
+        """Give every station its span of the image and its place; return each endpoint's units by number."""
+        units: list[dict[int, Unit]] = [{} for _ in behind]
+        base = 0
+        for endpoint, stations in enumerate(behind):
+            members: dict[int, list[Station]] = {}
+            for station in stations:
+                members.setdefault(station.unit, []).append(station)
+            for unit, here in members.items():
+                span = WINDOW_LENGTH * len(here)
+                alone = here[0].window is None
+                for station in here:
+                    start = station.window or 0
+                    self._base[station.code] = base + start
+                    self._seats[station.code] = Seat(endpoint, Place(unit, start, WINDOW_LENGTH, alone))
+                    first = base + start + BLOCK_REGISTER
+                    self._image.words[0, first : first + BLOCK_LENGTH] = _identity_of(station).block()
+                identity = _identity_of(here[0]) if alone else _identity_of_plc(endpoint, self._seed)
+                units[endpoint][unit] = ImageUnit(self._image, base, span, identity.objects())
+                base += span
+        return units
+
+    def _build_speaking(
+        self, number: int, port: int, here: Sequence[Station], protocol: Protocol
+    ) -> Equipment:
+        """Return equipment that speaks of its machines' values, and not of registers."""
+        machines = {
+            self._seats[station.code].place: Machine(
+                station.code, station.kind, _identity_of(station), self._image, self._base[station.code]
+            )
+            for station in here
+        }
+        if protocol == "opcua":
+            self.servers.append(OpcuaServer(number, self._host, port, machines, self._clock))
+            return self.servers[-1]
+        assert self._broker is not None
+        enterprise, site, seed = here[0].enterprise.code, here[0].site, self._seed + number
+        if protocol == "mqtt":
+            publisher = Publisher(number, f"{enterprise}/{site}", self._broker, machines, self._clock, seed)
+            self.publishers.append(publisher)
+            return publisher
+        name, itself = node_name(enterprise, site), _identity_of_node(number, self._seed)
+        node = EdgeNode(number, name, itself, self._broker, machines, self._clock, seed)
+        self.publishers.append(node)
+        return node
 
     def _build_groups(self, seed: int) -> dict[str, Group]:
         tenants: dict[str, int] = {}
@@ -194,3 +214,7 @@ def _identity_of_plc(endpoint: int, seed: int) -> Identity:
     return Identity(
         "simulated", "sim-plc", "PLC with register windows", "PLC-SIM", f"SIM{seed}-PLC-{endpoint:03d}"
     )
+
+
+def _identity_of_node(endpoint: int, seed: int) -> Identity:
+    return Identity("simulated", "sim-node", "Edge node", "NODE-SIM", f"SIM{seed}-NODE-{endpoint:03d}")

@@ -43,6 +43,11 @@ class Point:
     initial: float = 0.0
 
     @property
+    def binary(self) -> bool:
+        """Whether it is either on or off."""
+        return self.bit is not None or self.table in ("coil", "discrete")
+
+    @property
     def width(self) -> int:
         """How many registers or bits it takes."""
         return np.dtype(_DTYPES[self.type]).itemsize // 2 if self.type in _DTYPES else 1

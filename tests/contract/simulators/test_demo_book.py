@@ -34,12 +34,12 @@ def test_the_fleets_book_has_nothing_wrong_with_it(devices: int) -> None:
 def test_the_fleets_book_has_nothing_wrong_with_it_where_some_areas_publish() -> None:
     ports = list(range(15000, 15000 + endpoint_count(520)))
     broker = {"host": "127.0.0.1", "port": 1883, "username": "listener", "password_file": "listener.secret"}
-    book = demo_book(520, 1, "127.0.0.1", ports, "demo-1", ("modbus", "opcua", "mqtt"), broker)
+    book = demo_book(520, 1, "127.0.0.1", ports, "demo-1", ("modbus", "opcua", "mqtt", "sparkplug"), broker)
     found = report(book)
     assert found.errors == []
     assert found.warnings == []
     spoken = Counter(device["model"].rpartition("-")[2] for device in book["devices"])
-    assert (spoken["mqtt"], spoken["opcua"]) == (88, 54)
+    assert (spoken["mqtt"], spoken["opcua"], spoken["sparkplug"]) == (58, 54, 48)
     assert {device["origin"] for device in book["devices"]} == {"simulated"}
 
 

@@ -19,7 +19,7 @@ from simulators.faults import Fault, FaultKind
 from simulators.fleet.fleet import Fleet
 from simulators.fleet.plan import endpoint_count, lay_out
 from simulators.modbus.ports import free_ports
-from simulators.mqtt.publisher import Broker
+from simulators.mqtt.link import Broker
 
 DEVICES = 440
 """The first fleet that reaches into a power room."""

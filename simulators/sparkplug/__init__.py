@@ -1,0 +1,1 @@
+"""Simulated machines behind edge nodes that speak Sparkplug B."""
