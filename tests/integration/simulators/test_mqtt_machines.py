@@ -20,6 +20,8 @@ from simulators.fleet.fleet import Fleet
 from simulators.fleet.plan import endpoint_count, lay_out
 from simulators.modbus.ports import free_ports
 from simulators.mqtt.link import Broker
+from tests.integration.mqtt.brokers import mosquitto
+from tests.integration.mqtt.brokers import publisher as connected
 
 DEVICES = 440
 """The first fleet that reaches into a power room."""
@@ -149,6 +151,53 @@ async def test_an_area_that_drops_leaves_its_will_and_comes_back(fleet: Fleet, l
     await until(lambda: any(payload == b"offline" for _, payload, _ in listener.on(status)))
     await fleet.faults.lift()
     await until(lambda: listener.on(status)[-1][1] == b"online")
+
+
+async def test_a_replay_says_the_same_bytes_with_the_same_time_again_and_again(
+    fleet: Fleet, listener: Listener
+) -> None:
+    code = meter(fleet)
+    await fleet.faults.put(Fault(FaultKind.REPLAYED), device=code)
+    payloads = [(await say(fleet, listener, code))[-1][1] for _ in range(3)]
+    assert len(set(payloads)) == 1
+    await fleet.faults.lift()
+    assert json.loads((await say(fleet, listener, code))[-1][1])["ts"] > json.loads(payloads[0])["ts"]
+
+
+async def test_an_odd_topic_costs_its_area_the_connection_until_the_fault_is_lifted(
+    fleet: Fleet, listener: Listener
+) -> None:
+    code = meter(fleet)
+    station = fleet.stations[code]
+    status = f"{station.enterprise.code}/{station.site}/status"
+    await fleet.faults.put(Fault(FaultKind.ODD_TOPIC), device=code)
+    fleet.step(1.0)  # NATS hangs up on a space in a topic
+    await until(lambda: any(payload == b"offline" for _, payload, _ in listener.on(status)))
+    await fleet.faults.lift()
+    await until(lambda: listener.on(status)[-1][1] == b"online")
+    await say(fleet, listener, code)
+
+
+async def test_an_odd_topic_is_heard_beside_the_usual_one_where_the_broker_takes_it(
+    tmp_path: Path,
+) -> None:
+    with mosquitto(tmp_path) as broker:
+        stations = lay_out(DEVICES, 1)
+        ports = free_ports(endpoint_count(DEVICES))
+        fleet = Fleet(stations, "127.0.0.1", ports, 1, SystemClock(), ("mqtt",), Broker(port=broker.port))
+        code = meter(fleet)
+        heard: list[str] = []
+        with connected(broker, "listener") as client:
+            client.on_message = lambda _client, _data, message: heard.append(message.topic)
+            client.subscribe("muster-sim/#", qos=1)
+            area = fleet.publishers[0]
+            await area.open()
+            await until(lambda: any(name.endswith("/status") for name in heard))
+            await fleet.faults.put(Fault(FaultKind.ODD_TOPIC), endpoint=area.number)
+            fleet.step(1.0)
+            await until(lambda: any(name.endswith(f"/{code} 号机/data") for name in heard))
+            assert any(name.endswith(f"/{code}/data") for name in heard)
+            await area.close()
 
 
 async def test_equipment_cannot_reach_the_bus(server: tuple[nats.Embedded, dict[str, str]]) -> None:

@@ -235,8 +235,14 @@ async def test_faults_do_to_messages_what_they_say(fleet: Fleet, listener: Liste
     await fleet.faults.put(Fault(FaultKind.SHORT_REPLY), device=code)
     with pytest.raises(Rejected):
         await say(fleet, listener, code)
+    await fleet.faults.put(Fault(FaultKind.SLOW, delay_s=0.01), device=code)
+    assert (await say(fleet, listener, code)).metrics
+    for kind in (FaultKind.WRONG_FUNCTION, FaultKind.ODD_TOPIC):
+        with pytest.raises(RequestError):
+            await fleet.faults.put(Fault(kind), device=code)
+    modbus = next(s.code for s in fleet.stations.values() if s.area.protocol == "modbus")
     with pytest.raises(RequestError):
-        await fleet.faults.put(Fault(FaultKind.WRONG_FUNCTION), device=code)
+        await fleet.faults.put(Fault(FaultKind.BIRTH_STORM), device=modbus)
 
 
 async def test_a_birth_storm_is_born_anew_with_every_step(fleet: Fleet, listener: Listener) -> None:
@@ -310,6 +316,18 @@ async def test_a_dead_machine_is_down_at_the_gateway_and_its_neighbours_are_not(
         await fleet.faults.lift()
         heard = len(sink.values(number))
         await until(lambda: len(sink.values(number)) > heard)
+
+
+async def test_two_clients_of_one_id_end_one_another_until_the_fault_is_lifted(
+    fleet: Fleet, listener: Listener
+) -> None:
+    station = vehicle(fleet)
+    await fleet.faults.put(Fault(FaultKind.DUPLICATE_CLIENT), device=station.code)
+    # each is born when it comes; NATS keeps the will of a client that another one replaces
+    await until(lambda: len(listener.raw("NBIRTH", node_of(station))) >= 4)
+    await fleet.faults.lift()
+    await until(lambda: fleet.endpoints[station.endpoint].connections == 1)
+    await say(fleet, listener, station.code)
 
 
 async def test_edge_nodes_are_equipment_of_the_fleet(fleet: Fleet) -> None:
