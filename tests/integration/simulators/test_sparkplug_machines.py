@@ -330,6 +330,19 @@ async def test_two_clients_of_one_id_end_one_another_until_the_fault_is_lifted(
     await say(fleet, listener, station.code)
 
 
+async def test_births_are_said_again_when_the_broker_is_back(fleet: Fleet, broker: Broker) -> None:
+    fleet.step(1.0)
+    broker.stop()
+    await until(lambda: not any(node.connections for node in fleet.publishers))
+    fleet.step(1.0)
+    broker.start()
+    with publisher(broker, f"listener-{time.monotonic_ns()}") as client:
+        listener = Listener(client)
+        await until(lambda: all(listener.said("DBIRTH", station.code) for station in speaking(fleet)))
+        for station in speaking(fleet):
+            assert (await say(fleet, listener, station.code)).metrics
+
+
 async def test_edge_nodes_are_equipment_of_the_fleet(fleet: Fleet) -> None:
     assert all(isinstance(node, EdgeNode) for node in fleet.publishers)
     await until(lambda: all(node.connections == 1 and node.listening for node in fleet.publishers))
