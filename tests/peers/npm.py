@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,10 +50,13 @@ def installed(name: str) -> Path:
 
 
 @contextmanager
-def script(name: str, program: str, log: Path, *arguments: str) -> Iterator[None]:
-    """Run a peer's script for the block; it has said `ready` before the block begins."""
+def script(
+    name: str, program: str, log: Path, *arguments: str, end: signal.Signals = signal.SIGTERM
+) -> Iterator[None]:
+    """Run a peer's script for the block; it has said `ready` before the block begins, and `end` ends it."""
     folder = installed(name)
-    command = Command(name, [str(_NODE / "bin" / "node"), str(folder / program), *arguments], log)
+    argv = [str(_NODE / "bin" / "node"), str(folder / program), *arguments]
+    command = Command(name, argv, log, stop_signal=end)
     with running(command) as process:
         while "ready" not in (log.read_text("utf-8", "replace") if log.exists() else ""):
             if process.poll() is not None:

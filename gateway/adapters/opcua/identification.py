@@ -48,11 +48,11 @@ def origin_of(facts: dict[str, Any]) -> str | None:
 
 async def _nameplate(client: Client, root: ua.NodeId) -> dict[str, str]:
     found: dict[str, str] = {}
-    for child in await client.get_node(root).get_children():
-        name = (await child.read_browse_name()).Name
+    for child in await client.get_node(root).get_children_descriptions():
+        name = child.BrowseName.Name
         if name == "Identification":
-            found.update(await _nameplate(client, child.nodeid))
+            found.update(await _nameplate(client, child.NodeId))
         elif name in FIELDS:
-            said = await child.read_value()
+            said = await client.get_node(child.NodeId).read_value()
             found[FIELDS[name]] = str(said.Text if isinstance(said, ua.LocalizedText) else said or "")
     return found

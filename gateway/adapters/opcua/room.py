@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from asyncua import Client, ua
+from asyncua import ua
 
 from gateway.adapter import Certificate, Diagnostics, Found, Sink, Value, Workplace
 from gateway.adapters.opcua.browsing import browse
@@ -13,6 +13,7 @@ from gateway.adapters.opcua.decode import decode, time_of
 from gateway.adapters.opcua.session import LOST, Session, enter, leave, node_of, reason_of
 from gateway.adapters.opcua.station import Station
 from gateway.adapters.opcua.trust import Distrusted, Trust
+from gateway.adapters.opcua.turns import LONGEST_WAIT_S, TurnClient, Turns
 from gateway.checks import raw_to_write, validated, writable
 from gateway.roster import Roster
 from muster.clock import Clock
@@ -29,7 +30,7 @@ class OpcuaRoom:
         self._trust = Trust(workplace, clock)
         self._sessions: dict[Connection, tuple[Session, asyncio.Task[None]]] = {}
         self._roster: Roster[Session, Station] = Roster(sink, clock)
-        self._turns: dict[str, asyncio.Lock] = {}
+        self._turns: dict[str, Turns] = {}
         self._group: asyncio.TaskGroup | None = None
         self._ready = asyncio.Event()
 
@@ -84,10 +85,11 @@ class OpcuaRoom:
     async def discover(self, connection: Mapping[str, Any], search: str, wait_s: float) -> list[Found]:
         """Return the variables of a server, in a session of its own, `wait_s` at most for each answer."""
         settings = validated(Connection, dict(connection), "connection")
-        client = Client(settings.server, timeout=max(wait_s, settings.timeout_ms / 1000))
-        turn = self._turns.setdefault(settings.server, asyncio.Lock())
+        turns = self._turns.setdefault(settings.server, Turns())
+        client = TurnClient(settings.server, max(wait_s, settings.timeout_ms / 1000), turns)
+        limit_s = settings.connect_timeout_ms / 1000 + LONGEST_WAIT_S
         try:
-            async with turn, asyncio.timeout(settings.connect_timeout_ms / 1000):
+            async with turns.opening, asyncio.timeout(limit_s):
                 await enter(client, settings, self._trust)
             namespaces = await client.get_namespace_array()
             root = settings.root
@@ -117,8 +119,8 @@ class OpcuaRoom:
         settings = understood.connection.settings
         if settings not in self._sessions:
             assert self._group is not None
-            turn = self._turns.setdefault(settings.server, asyncio.Lock())
-            made = Session(settings, self._clock, turn, self._trust)
+            turns = self._turns.setdefault(settings.server, Turns())
+            made = Session(settings, self._clock, turns, self._trust)
             task = self._group.create_task(made.run(), name=f"session {settings.server}")
             self._sessions[settings] = (made, task)
         session, _ = self._sessions[settings]

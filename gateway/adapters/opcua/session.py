@@ -19,6 +19,7 @@ from gateway.adapters.opcua.decode import moment_us
 from gateway.adapters.opcua.identification import identify, origin_of
 from gateway.adapters.opcua.station import Station
 from gateway.adapters.opcua.trust import Distrusted, Trust
+from gateway.adapters.opcua.turns import LONGEST_WAIT_S, TurnClient, Turns
 from muster.clock import Clock
 from muster.device import ReportMode
 from muster.errors import ConfigError, RequestError, Unavailable
@@ -48,12 +49,12 @@ _CURRENT_TIME = ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime)
 class Session:
     """A session and its subscription. `run` is the only task that opens, keeps and closes it."""
 
-    def __init__(self, settings: Connection, clock: Clock, turn: asyncio.Lock, trust: Trust) -> None:
-        """turn: held while one of this server's sessions is created, and half a second longer."""
+    def __init__(self, settings: Connection, clock: Clock, turns: Turns, trust: Trust) -> None:
+        """turns: of this server's sessions."""
         self.stations: dict[int, Station] = {}
         self._settings = settings
         self._clock = clock
-        self._turn = turn
+        self._turns = turns
         self._trust = trust
         self._published_at = 0.0
         self._silence_s = 0.0
@@ -74,10 +75,10 @@ class Session:
         """Keep a session until cancelled."""
         failures = 0
         while True:
-            client = Client(self._settings.server, timeout=self._settings.timeout_ms / 1000)
+            client = TurnClient(self._settings.server, self._settings.timeout_ms / 1000, self._turns)
+            unreachable = False
             try:
-                async with asyncio.timeout(self._settings.connect_timeout_ms / 1000):
-                    await self._open(client)
+                await self._open(client)
                 failures = 0
                 await self._serve(client)
             except Distrusted as distrusted:
@@ -87,6 +88,7 @@ class Session:
             except ConfigError as error:
                 self._say_down("opcua.configuration-wrong", {"problem": str(error)})
             except LOST as error:
+                unreachable = isinstance(error, (OSError, TimeoutError))
                 self._say_down(reason_of(error), {"problem": str(error) or type(error).__name__})
             except Exception as error:  # noqa: BLE001 - a supervisor: one server must not end the others
                 _log.exception("opcua-session-failed")
@@ -98,7 +100,8 @@ class Session:
                 await leave(client)
             failures += 1
             rest_s = min(_FIRST_REST_S * 2.0 ** min(failures - 1, 20), self._settings.backoff_max_s)
-            await asyncio.sleep(rest_s * random.uniform(0.5, 1.0))
+            rest_s *= random.uniform(0.5, 1.0)
+            await (self._turns.rest(rest_s) if unreachable else asyncio.sleep(rest_s))
 
     async def read(self, places: Sequence[Place]) -> list[ua.DataValue]:
         """Read now with maxAge 0. Raises Unavailable."""
@@ -142,9 +145,14 @@ class Session:
         return self._client
 
     async def _open(self, client: Client) -> None:
-        async with self._turn:
+        limit_s = self._settings.connect_timeout_ms / 1000
+        async with self._turns.opening, asyncio.timeout(limit_s + LONGEST_WAIT_S):
             await enter(client, self._settings, self._trust)
-            await asyncio.sleep(0.5)  # at most two sessions are created per server and second
+        self._turns.got_through()
+        async with asyncio.timeout(limit_s):
+            await self._subscribe(client)
+
+    async def _subscribe(self, client: Client) -> None:
         self._namespaces = await client.get_namespace_array()
         intervals = [station.device.interval_s for station in self.stations.values()]
         asked = ua.CreateSubscriptionParameters()
@@ -205,12 +213,13 @@ class Session:
                     continue
                 gone = ua.DeleteMonitoredItemsParameters(self._subscription, items)
                 await client.uaclient.delete_monitored_items(gone)
-        for number, station in list(self.stations.items()):
-            if number not in self._items:
-                station.up()  # before its first values, which come while the server still answers
-                self._items[number] = (station, await self._watch(client, station))
-                facts = await identify(client, station.understood.connection, self.node)
-                station.identified(facts, origin_of(facts))
+        come = [one for number, one in self.stations.items() if number not in self._items]
+        for station in come:
+            station.up()  # before its first values, which come while the server still answers
+            self._items[station.device.number] = (station, await self._watch(client, station))
+        for station in come:  # whoever it is, its values come first
+            facts = await identify(client, station.understood.connection, self.node)
+            station.identified(facts, origin_of(facts))
 
     async def _watch(self, client: Client, station: Station) -> list[int]:
         if station.device.report_mode is ReportMode.POLLED:

@@ -9,6 +9,7 @@ import hashlib
 import ipaddress
 import json
 import socket
+import threading
 from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
@@ -48,12 +49,20 @@ class Trust:
         self._folder = workplace.folder
         self._clock = clock
         self._file = self._folder / "certificates.json"
+        self._making = threading.Lock()
         self._known: dict[str, dict[str, Any]] = {}
         if self._file.exists():
             self._known = json.loads(self._file.read_text("utf-8"))
 
     def own(self) -> tuple[Path, Path]:
-        """Return the files of the gateway's own certificate (DER) and key (PEM), made anew before it expires."""
+        """Return the files of the gateway's own certificate (DER) and key (PEM), made anew before it expires.
+
+        It may be called by several threads at once.
+        """
+        with self._making:
+            return self._own()
+
+    def _own(self) -> tuple[Path, Path]:
         certificate, key = self._folder / "own.der", self._folder / "own.key.pem"
         now = to_datetime(self._clock.now_us())
         if certificate.exists() and key.exists():

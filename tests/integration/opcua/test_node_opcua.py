@@ -52,6 +52,7 @@ async def test_a_foreign_server_is_trusted_browsed_watched_written_and_survived(
             assert sink.scans == []
             room.decide(room.certificates()[0].thumbprint, trust=True)
             await until(lambda: {scan[0] for scan in sink.scans} == {1, 2})
+            await until(lambda: {e.device for e in sink.events if e.kind == "identity"} == {1, 2})
             (identity,) = [event for event in sink.events if event.kind == "identity" and event.device == 1]
             assert identity.detail["nameplate"]["serial_number"] == "SN-Press-1"
             assert identity.detail["server"]["manufacturer"] == "Honest Works"

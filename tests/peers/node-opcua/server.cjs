@@ -1,11 +1,12 @@
-// An OPC UA server that nobody here wrote: two presses whose variables change once a second, each in its own instant.
-// Arguments: port, folder for its certificates.
+// An OPC UA server that nobody here wrote: presses whose variables change once a second, each in its own instant.
+// Arguments: port, folder for its certificates, how many presses (2). Says when a session is created, in ms since 1970.
 const { OPCUAServer, OPCUACertificateManager, DataType, Variant, StatusCodes } = require("node-opcua");
 
 const VARIABLES = 10;
 
 async function main() {
-  const [port, folder] = process.argv.slice(2);
+  const [port, folder, presses = "2"] = process.argv.slice(2);
+  const most = Number(presses) + 50;
   const serverCertificateManager = new OPCUACertificateManager({
     rootFolder: folder,
     automaticallyAcceptUnknownCertificate: true,
@@ -18,11 +19,14 @@ async function main() {
     buildInfo: { productName: "Press controller", manufacturerName: "Honest Works", softwareVersion: "1.2" },
     userManager: { isValidUser: (user, password) => user === "reader" && password === "open sesame" },
     allowAnonymous: true,
+    maxConnectionsPerEndpoint: 2 * most, // a client asks for the endpoints in a connection of its own
+    serverCapabilities: { maxSessions: most, maxSubscriptions: most },
   });
   await server.initialize();
   const namespace = server.engine.addressSpace.getOwnNamespace();
   const changing = [];
-  for (const name of ["Press-1", "Press-2"]) {
+  for (let number = 1; number <= Number(presses); number++) {
+    const name = `Press-${number}`;
     const press = namespace.addObject({
       organizedBy: server.engine.addressSpace.rootFolder.objects,
       browseName: name,
@@ -65,8 +69,9 @@ async function main() {
       variable.setValueFromSource(new Variant({ dataType: DataType.Double, value: step + index / 100 }), StatusCodes.Good),
     );
   }, 1000);
+  server.on("create_session", () => console.log(`session ${Date.now()}`));
   await server.start();
-  console.log("ready");
+  console.log(`ready ${Date.now()}`);
 }
 
 main();
