@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from deploy.layout import Layout
 from deploy.nats import MQTT_USERS
 from deploy.site import Simulators
+from muster.clock import SystemClock
 from services import ledger
 from simulators.fleet.book import demo_book
-from simulators.fleet.plan import endpoint_count
+from simulators.fleet.plan import encrypted_endpoints, endpoint_count
 from simulators.modbus.ports import free_ports, is_free
 from simulators.mqtt.link import Broker
+from simulators.opcua import certificate
 from simulators.settings import Settings
 
 HOST = "127.0.0.1"
@@ -49,6 +51,9 @@ def plan(simulators: Simulators, layout: Layout, gateway: str, mqtt_port: int | 
         equipment, listener = (layout.secret_file(f"nats-{user}") for user in MQTT_USERS)
         broker = Broker(host=HOST, port=mqtt_port, username="equipment", password_file=equipment)
         heard = {"host": HOST, "port": mqtt_port, "username": "listener", "password_file": str(listener)}
+    certificates = layout.root / "simulator-certificates"
+    encrypted = encrypted_endpoints(simulators.devices, protocols)
+    thumbprints = certificate.keep(certificates, encrypted, HOST, SystemClock())
     settings = Settings(
         devices=simulators.devices,
         seed=simulators.seed,
@@ -58,7 +63,10 @@ def plan(simulators: Simulators, layout: Layout, gateway: str, mqtt_port: int | 
         token_file=layout.secret_file("simulators"),
         protocols=protocols,
         broker=broker,
+        certificates=certificates,
     )
-    document = demo_book(simulators.devices, simulators.seed, HOST, endpoints, gateway, protocols, heard)
+    document = demo_book(
+        simulators.devices, simulators.seed, HOST, endpoints, gateway, protocols, heard, thumbprints
+    )
     text = json.dumps(document, ensure_ascii=False).encode()
     return Fleet(simulators.devices, settings, ledger.load(text, "yaml", name="demo.yaml"))

@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
 
 from simulators.faults import Fault, FaultKind
 
@@ -26,7 +25,7 @@ class Place:
 class Equipment(ABC):
     """One endpoint and the machines behind it. kinds: the faults that have a meaning for it."""
 
-    kinds: ClassVar[frozenset[FaultKind]]
+    kinds: frozenset[FaultKind]
 
     def __init__(self, number: int, port: int) -> None:
         self.number = number

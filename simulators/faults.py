@@ -27,6 +27,9 @@ class FaultKind(StrEnum):
     DUPLICATE_CLIENT = "duplicate-client"  # a second client uses the same client id
     SUBSCRIPTION_LOST = "subscription-lost"  # the server forgets all subscriptions, sessions stay
     RESTART = "restart"  # the server ends and begins anew
+    SILENT = "silent"  # connections stay open and are accepted, nothing is read or said
+    KEEPALIVE_SILENT = "keepalive-silent"  # requests are answered, subscriptions say nothing any more
+    CERTIFICATE_EXPIRED = "certificate-expired"  # the server begins anew with a certificate that has expired
     CLOCK_AHEAD = "clock-ahead"  # the source's clock is an hour ahead
     CLOCK_BEHIND = "clock-behind"  # the source's clock is an hour behind
     REPLAYED = "replayed"  # what was said at the fault's beginning is said again and again, its old time too

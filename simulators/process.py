@@ -49,6 +49,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         SystemClock(),
         settings.protocols,
         settings.broker,
+        settings.certificates,
     )
     metrics = FleetMetrics(fleet)
     REGISTRY.register(metrics)

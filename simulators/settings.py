@@ -13,7 +13,8 @@ class Settings(BaseModel):
 
     ports: one for each endpoint of the fleet, in order. control_port, token_file: where faults are asked for, and
     the secret that a caller shows; protocols: what areas may speak; broker: where those publish that speak MQTT or
-    Sparkplug B; step_s: how often the machines move on, in seconds.
+    Sparkplug B; certificates: where OPC UA servers that accept encrypted sessions only keep theirs; step_s: how often
+    the machines move on, in seconds.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -26,5 +27,6 @@ class Settings(BaseModel):
     token_file: Path
     protocols: tuple[Literal["modbus", "opcua", "mqtt", "sparkplug"], ...] = ("modbus",)
     broker: Broker | None = None
+    certificates: Path | None = None
     step_s: float = Field(default=1.0, ge=0.05, le=60)
     monitor_port: int | None = Field(default=None, ge=1, le=65535)

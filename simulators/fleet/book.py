@@ -10,7 +10,7 @@ from simulators.machines.kinds import KINDS
 from simulators.machines.points import Kind, Point
 from simulators.modbus.identity import BLOCK_REGISTER
 from simulators.mqtt.publisher import status_topic, topic
-from simulators.opcua.server import node
+from simulators.opcua.objects import node
 from simulators.sparkplug.edge_node import GROUP, node_name
 from simulators.sparkplug.metrics import MODEL, SERIAL_NUMBER, VENDOR, datatype, metric_name
 
@@ -33,11 +33,13 @@ def demo_book(
     gateway: str,
     protocols: Collection[str] = ("modbus",),
     broker: Mapping[str, Any] | None = None,
+    thumbprints: Mapping[int, str] | None = None,
 ) -> dict[str, Any]:
     """Return the book of a fleet whose endpoints listen on `ports`, read by the gateway of this code.
 
     protocols: what areas may speak; broker: how the gateway reaches the broker of those that speak MQTT or
-    Sparkplug B.
+    Sparkplug B; thumbprints: of the certificates of those OPC UA servers, by endpoint, that accept encrypted sessions
+    only.
     """
     stations = lay_out(devices, seed)
     enterprises = {station.enterprise.code: station.enterprise for station in stations}
@@ -53,7 +55,12 @@ def demo_book(
         ],
         "models": [_model(KINDS[code], protocol) for code, protocol in kinds],
         "devices": [
-            _device(station, gateway, spoken(station.area, protocols), host, ports, broker or {})
+            _device(
+                station,
+                gateway,
+                spoken(station.area, protocols),
+                _connection(station, protocols, host, ports, broker, thumbprints),
+            )
             for station in stations
         ],
     }
@@ -157,31 +164,36 @@ def _sparkplug(station: Station, broker: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _opcua(station: Station, host: str, ports: Sequence[int]) -> dict[str, Any]:
-    return {
-        "url": f"opc.tcp://{host}:{ports[station.endpoint]}",
-        "security": {"policy": "None", "mode": "none"},
-        "root": node(station.code),
-    }
+def _opcua(station: Station, host: str, ports: Sequence[int], thumbprint: str | None) -> dict[str, Any]:
+    connection: dict[str, Any] = {"url": f"opc.tcp://{host}:{ports[station.endpoint]}"}
+    if thumbprint is None:
+        connection["security"] = {"policy": "None", "mode": "none"}
+    else:
+        connection["security"] = {"policy": "Basic256Sha256", "mode": "sign_and_encrypt"}
+        connection["server_certificate"] = thumbprint
+    return {**connection, "root": node(station.code)}
 
 
-def _device(
+def _connection(
     station: Station,
-    gateway: str,
-    protocol: Protocol,
+    protocols: Collection[str],
     host: str,
     ports: Sequence[int],
-    broker: Mapping[str, Any],
+    broker: Mapping[str, Any] | None,
+    thumbprints: Mapping[int, str] | None,
 ) -> dict[str, Any]:
-    match protocol:
+    match spoken(station.area, protocols):
         case "modbus":
-            connection = _modbus(station, host, ports)
+            return _modbus(station, host, ports)
         case "mqtt":
-            connection = _mqtt(station, broker)
+            return _mqtt(station, broker or {})
         case "opcua":
-            connection = _opcua(station, host, ports)
+            return _opcua(station, host, ports, (thumbprints or {}).get(station.endpoint))
         case "sparkplug":
-            connection = _sparkplug(station, broker)
+            return _sparkplug(station, broker or {})
+
+
+def _device(station: Station, gateway: str, protocol: Protocol, connection: dict[str, Any]) -> dict[str, Any]:
     device: dict[str, Any] = {
         "enterprise": station.enterprise.code,
         "site": station.site,

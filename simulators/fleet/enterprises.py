@@ -27,12 +27,16 @@ Protocol = Literal["modbus", "mqtt", "opcua", "sparkplug"]
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """A place of an enterprise and the kinds of its machines, in order."""
+    """A place of an enterprise and the kinds of its machines, in order.
+
+    encrypted: its OPC UA server accepts only signed and encrypted sessions.
+    """
 
     code: str
     name: str
     kinds: tuple[str, ...]
     protocol: Protocol = "modbus"
+    encrypted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,13 @@ _PHARMA = (
     Area("synthesis", "原料药车间", (_REACT, _SPIN, _REACT, _SPIN, _REACT, _PUMP, _REACT, _SPIN, _PUMP)),
     Area("refining", "精制车间", (_SPIN, _REACT, _PUMP, _SPIN, _REACT, _PUMP, _SPIN, _REACT, _PUMP)),
     _UTILITIES,
-    Area("packing", "制剂包装车间", (_PACK, _PACK, _ROBOT, _PACK, _AGV, _PACK, _ROBOT, _AGV, _PACK), "opcua"),
+    Area(
+        "packing",
+        "制剂包装车间",
+        (_PACK, _PACK, _ROBOT, _PACK, _AGV, _PACK, _ROBOT, _AGV, _PACK),
+        "opcua",
+        encrypted=True,
+    ),
     _POWER,
 )
 _MATERIALS = (

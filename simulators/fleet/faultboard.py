@@ -16,6 +16,9 @@ _OF_ALL = (
     FaultKind.SUBSCRIPTION_LOST,
     FaultKind.RESTART,
     FaultKind.BIRTH_STORM,
+    FaultKind.SILENT,
+    FaultKind.KEEPALIVE_SILENT,
+    FaultKind.CERTIFICATE_EXPIRED,
 )
 """These always concern everything behind an endpoint."""
 _REOPEN_AFTER_S = 1.0

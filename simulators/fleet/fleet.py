@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,8 +40,12 @@ class Fleet:
         clock: Clock,
         protocols: Collection[str] = ("modbus",),
         broker: Broker | None = None,
+        certificates: Path | None = None,
     ) -> None:
-        """protocols: what areas may speak; broker: where those publish that speak MQTT or Sparkplug B."""
+        """protocols: what areas may speak; broker: where those publish that speak MQTT or Sparkplug B.
+
+        certificates: where OPC UA servers keep theirs that accept encrypted sessions only; without it, none does.
+        """
         self.stations = {station.code: station for station in stations}
         self._clock = clock
         self._image = Image(WINDOW_LENGTH * max(1, len(stations)))
@@ -48,7 +53,7 @@ class Fleet:
         self._seats: dict[str, Seat] = {}
         self.publishers: list[Publisher | EdgeNode] = []
         self.servers: list[OpcuaServer] = []
-        self._host, self._broker, self._seed = host, broker, seed
+        self._host, self._broker, self._seed, self._certificates = host, broker, seed, certificates
         self.endpoints = self._build_endpoints(ports, protocols)
         self._row: dict[str, int] = {}
         self._tenant: dict[str, NDArray[np.int64]] = {}
@@ -175,7 +180,8 @@ class Fleet:
             for station in here
         }
         if protocol == "opcua":
-            self.servers.append(OpcuaServer(number, self._host, port, machines, self._clock))
+            kept = self._certificates if here[0].area.encrypted else None
+            self.servers.append(OpcuaServer(number, self._host, port, machines, self._clock, kept))
             return self.servers[-1]
         assert self._broker is not None
         enterprise, site, seed = here[0].enterprise.code, here[0].site, self._seed + number

@@ -6,11 +6,12 @@ or both; so a demo shows every case in which several devices share one address.
 """
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 
-from simulators.fleet.enterprises import ENTERPRISES, MACHINES_PER_AREA, Area, Enterprise
+from simulators.fleet.enterprises import ENTERPRISES, MACHINES_PER_AREA, Area, Enterprise, spoken
 from simulators.machines.kinds import KINDS
 from simulators.machines.points import Kind
 
@@ -94,6 +95,12 @@ def lay_out(devices: int, seed: int) -> list[Station]:
 def endpoint_count(devices: int) -> int:
     """Return how many endpoints, and so ports, a fleet needs."""
     return max((station.endpoint for station in lay_out(devices, 0)), default=-1) + 1
+
+
+def encrypted_endpoints(devices: int, protocols: Collection[str]) -> list[int]:
+    """Return the endpoints whose OPC UA server accepts only signed and encrypted sessions."""
+    stations = (one for one in lay_out(devices, 0) if spoken(one.area, protocols) == "opcua")
+    return sorted({station.endpoint for station in stations if station.area.encrypted})
 
 
 def _address(layout: int, seat: int) -> tuple[int, int | None]:

@@ -1,15 +1,14 @@
-"""An area's OPC UA server: an object for each machine, with its identification and a variable for each point.
+"""An area's OPC UA server: the machines' objects, one source time for all values of a machine in one step.
 
-    nsu=urn:muster:simulator;s=<device>            the machine
-    nsu=urn:muster:simulator;s=<device>.<point>    a point, in engineering units
-
-All values of a machine in one step bear one source time. It takes the place of a Modbus endpoint in the fleet and has
-the same faults, as far as they have a meaning here.
+It takes the place of a Modbus endpoint in the fleet and has the same faults, as far as they have a meaning here. With
+a certificate it accepts only signed and encrypted sessions, whoever the client is.
 """
 
 import asyncio
+import copy
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from asyncua import Server, ua
@@ -20,8 +19,11 @@ from muster.errors import Unavailable
 from simulators.equipment import Equipment, Place
 from simulators.faults import Fault, FaultKind
 from simulators.machines.machine import Machine
+from simulators.opcua import certificate
+from simulators.opcua.front import Front
+from simulators.opcua.nodes import LightServer
+from simulators.opcua.objects import NAMESPACE, add, variant
 
-NAMESPACE = "urn:muster:simulator"
 KINDS = frozenset(
     {
         FaultKind.DROP,
@@ -32,38 +34,47 @@ KINDS = frozenset(
         FaultKind.CLOCK_BEHIND,
         FaultKind.SUBSCRIPTION_LOST,
         FaultKind.RESTART,
+        FaultKind.SILENT,
+        FaultKind.KEEPALIVE_SILENT,
     }
 )
 _SHIFTS = {FaultKind.CLOCK_AHEAD: timedelta(hours=1), FaultKind.CLOCK_BEHIND: timedelta(hours=-1)}
 _FAILED = ua.StatusCode(ua.UInt32(ua.StatusCodes.BadDeviceFailure))
-
-
-def node(device: str, point: str | None = None) -> str:
-    """Return the node id of a machine or of one of its points, its namespace by name."""
-    return f"nsu={NAMESPACE};s={device}" + (f".{point}" if point else "")
+_STATUS = ua.NodeId(ua.ObjectIds.Server_ServerStatus)
+_CURRENT_TIME = ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime)
+_BEHIND = "127.0.0.1"
 
 
 class OpcuaServer(Equipment):
     """One server and its machines, by their place on the endpoint."""
 
-    kinds = KINDS
-
     def __init__(
-        self, number: int, host: str, port: int, machines: Mapping[Place, Machine], clock: Clock
+        self,
+        number: int,
+        host: str,
+        port: int,
+        machines: Mapping[Place, Machine],
+        clock: Clock,
+        certificates: Path | None = None,
     ) -> None:
+        """certificates: where it keeps its own, if it accepts encrypted sessions only."""
         super().__init__(number, port)
         self.host = host
+        self.kinds = KINDS if certificates is None else KINDS | {FaultKind.CERTIFICATE_EXPIRED}
         self._machines = machines
         self._clock = clock
+        self._certificates = certificates
+        self._expired = False
         self._server: Server | None = None
+        self._front = Front(host, port)
         self._nodes: dict[str, dict[str, ua.NodeId]] = {}
         self._shown: dict[str, dict[str, float | bool]] = {}
+        self._held_back: dict[int, Any] = {}
 
     @property
     def connections(self) -> int:
         """How many clients are connected."""
-        server = self._server
-        return 0 if server is None or server.bserver is None else len(server.bserver.clients)
+        return self._front.connections
 
     @property
     def listening(self) -> bool:
@@ -74,28 +85,31 @@ class OpcuaServer(Equipment):
         """Build the address space and listen. Raises Unavailable when the port is taken."""
         if self._server is not None:
             return
-        server = Server()
+        server = Server(iserver=LightServer())
         await server.init()
+        server.socket_address = (_BEHIND, 0)
+        server.disable_clock()
         server.set_endpoint(f"opc.tcp://{self.host}:{self.port}")
         server.set_server_name("Muster Simulator")
-        await server.set_application_uri(f"{NAMESPACE}:{self.number}")
+        await server.set_application_uri(certificate.uri(self.number))
+        built = datetime(2026, 1, 1, tzinfo=UTC)
         await server.set_build_info(
-            NAMESPACE,
-            "Muster Simulator",
-            "Muster Simulator",
-            __version__,
-            "0",
-            datetime(2026, 1, 1, tzinfo=UTC),
+            NAMESPACE, "Muster Simulator", "Muster Simulator", __version__, "0", built
         )
-        server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+        await self._protect(server)
         index = await server.register_namespace(NAMESPACE)
         for machine in self._machines.values():
-            self._nodes[machine.code] = await _add(server, index, machine)
+            self._nodes[machine.code] = await add(server, index, machine, self._called)
         self._shown.clear()
+        self._held_back.clear()
+        await server.start()
+        assert server.bserver is not None
         try:
-            await server.start()
+            await self._front.open(server.bserver.port)
         except OSError as error:
+            await server.stop()
             raise Unavailable(f"{self.host}:{self.port}: {error.strerror or error}") from error
+        await self._show_time(server)
         self._server = server
         await self.publish()
 
@@ -103,27 +117,31 @@ class OpcuaServer(Equipment):
         """Close every session and the port."""
         server, self._server = self._server, None
         if server is not None:
+            await self._front.close()
             await server.stop()
 
     async def _suffer(self, fault: Fault | None) -> None:
-        match None if fault is None else fault.kind:
-            case FaultKind.REFUSE:
-                await self.close()
-            case FaultKind.RESTART:
-                await self.close()
-                await self.open()
+        kind = None if fault is None else fault.kind
+        before, self._expired = self._expired, kind is FaultKind.CERTIFICATE_EXPIRED
+        self._front.be_silent(kind is FaultKind.SILENT)
+        if kind in (FaultKind.RESTART, FaultKind.REFUSE) or self._expired != before:
+            await self.close()
+        if kind is not FaultKind.REFUSE:
+            await self.open()
+        match kind:
             case FaultKind.SUBSCRIPTION_LOST:
                 await self._forget_subscriptions()
             case FaultKind.DROP:
-                self._drop()
+                self._front.cut()
             case _:
-                await self.open()
+                self._hold_back()
 
     async def publish(self) -> None:
         """Show what every machine measures now, and let it follow what clients have written."""
         server = self._server
         if server is None:
             return
+        self._hold_back()
         now = to_datetime(self._clock.now_us())
         for place, machine in self._machines.items():
             fault = self.fault_at(place)
@@ -147,52 +165,69 @@ class OpcuaServer(Equipment):
                 continue
             shown[point.name] = value
             data = ua.DataValue(
-                ua.Variant(value, _variant(value)), SourceTimestamp=moment, ServerTimestamp=moment
+                ua.Variant(value, variant(value)), SourceTimestamp=moment, ServerTimestamp=self._now()
             )
             if failed:
-                data = ua.DataValue(StatusCode=_FAILED, SourceTimestamp=moment, ServerTimestamp=moment)
+                data = ua.DataValue(StatusCode=_FAILED, SourceTimestamp=moment, ServerTimestamp=self._now())
                 del shown[point.name]
             await server.write_attribute_value(nodes[point.name], data)
+
+    def _called(self) -> None:
+        self.requests += 1
+
+    def _now(self) -> datetime:
+        """Return the server's time, which a fault of the whole server may have shifted."""
+        shift = timedelta() if self.fault is None else _SHIFTS.get(self.fault.kind, timedelta())
+        return to_datetime(self._clock.now_us()) + shift
+
+    async def _show_time(self, server: Server) -> None:
+        """Let the server tell its time at the moment of each question."""
+        status = await server.get_node(_STATUS).read_value()
+
+        def time(*_: object) -> ua.DataValue:
+            now = self._now()
+            return ua.DataValue(
+                ua.Variant(now, ua.VariantType.DateTime), SourceTimestamp=now, ServerTimestamp=now
+            )
+
+        def whole(*_: object) -> ua.DataValue:
+            now, told = self._now(), copy.copy(status)
+            told.CurrentTime = now
+            return ua.DataValue(ua.Variant(told), SourceTimestamp=now, ServerTimestamp=now)
+
+        space = server.iserver.aspace
+        space.set_attribute_value_callback(_CURRENT_TIME, ua.AttributeIds.Value, time)
+        space.set_attribute_value_callback(_STATUS, ua.AttributeIds.Value, whole)
+
+    async def _protect(self, server: Server) -> None:
+        if self._certificates is None:
+            server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+            return
+        if self._expired:
+            der, key = await asyncio.to_thread(certificate.make, self.number, self.host, 0)
+        else:
+            der, key = (path.read_bytes() for path in certificate.files(self._certificates, self.number))
+        server.set_security_policy([ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt])
+        await server.load_certificate(der, "der")
+        await server.load_private_key(key, format="pem")
+
+    def _hold_back(self) -> None:
+        """Let subscriptions say nothing, not even that they are alive, while that is the fault."""
+        if self._server is None:
+            return
+        silent = self.fault is not None and self.fault.kind is FaultKind.KEEPALIVE_SILENT
+        for number, subscription in self._server.iserver.subscription_service.subscriptions.items():
+            if silent and number not in self._held_back:
+                self._held_back[number] = subscription.pub_request_callback
+                subscription.pub_request_callback = _no_request
+            elif not silent and number in self._held_back:
+                subscription.pub_request_callback = self._held_back.pop(number)
 
     async def _forget_subscriptions(self) -> None:
         if self._server is not None:
             service = self._server.iserver.subscription_service
             await service.delete_subscriptions(list(service.subscriptions))
 
-    def _drop(self) -> None:
-        if self._server is not None and self._server.bserver is not None:
-            for client in list(self._server.bserver.clients):
-                if client.transport is not None:
-                    client.transport.abort()
 
-
-async def _add(server: Server, index: int, machine: Machine) -> dict[str, ua.NodeId]:
-    """Add a machine and return the node ids of its points, by name."""
-    holder = await server.nodes.objects.add_object(ua.NodeId(machine.code, index), f"{index}:{machine.code}")
-    said = await holder.add_object(
-        ua.NodeId(f"{machine.code}.Identification", index), f"{index}:Identification"
-    )
-    identity = machine.identity
-    for name, text in {
-        "Manufacturer": identity.vendor,
-        "Model": identity.model_name,
-        "SerialNumber": identity.serial_number,
-        "ProductInstanceUri": f"{NAMESPACE}:{identity.serial_number}",
-    }.items():
-        await said.add_property(
-            ua.NodeId(f"{machine.code}.Identification.{name}", index), f"{index}:{name}", text
-        )
-    found: dict[str, ua.NodeId] = {}
-    for point in machine.kind.points:
-        value: Any = machine.value(point)
-        variable = await holder.add_variable(
-            ua.NodeId(f"{machine.code}.{point.name}", index), f"{index}:{point.name}", value, _variant(value)
-        )
-        if point.writable:
-            await variable.set_writable()
-        found[point.name] = variable.nodeid
-    return found
-
-
-def _variant(value: float | bool) -> ua.VariantType:
-    return ua.VariantType.Boolean if isinstance(value, bool) else ua.VariantType.Double
+def _no_request(_: int) -> None:
+    """Say that no request waits which a subscription could answer."""
