@@ -39,7 +39,11 @@ class Work:
 
 
 def work(around: Servers, devices: list[Device], settle_s: float, seconds: float) -> Work:
-    """Run gateway 1 with these devices and return what it did after it settled."""
+    """Run gateway 1 with these devices and return what it did after it settled.
+
+    Raises:
+        RuntimeError: nothing of that time stands in the stream.
+    """
     asyncio.run(_tell(around, devices))
     key = around.folder / "gateway.pem"
     key.write_bytes(
@@ -67,6 +71,9 @@ def work(around: Servers, devices: list[Device], settle_s: float, seconds: float
         memory = watched.memory_full_info().pss / 1e6
     used = after.user + after.system - before.user - before.system
     scans, readings = asyncio.run(_count(around, begin, end))
+    if not scans:
+        log = (around.folder / "gateway.log").read_text("utf-8", "replace")
+        raise RuntimeError(f"the gateway stored nothing in the measured time: {log[-2000:]}")
     return Work(used, memory, end - begin, scans, readings)
 
 

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from benchmarks.documents import document
 from benchmarks.gateway import work
 from benchmarks.modbus_server import host
 from benchmarks.samples import Pairs
 from benchmarks.servers import Servers, servers
-from muster.device import Device, ReportMode, Tag
+from muster.device import Device, Tag
 from simulators.modbus.ports import free_ports
 
 SHAPES = ((500, 16), (1000, 50))
@@ -79,23 +80,8 @@ def _documents(devices: int, registers: int, port: int) -> list[Device]:
         Tag(register + 1, f"r{register}", "uint16", {"table": "holding", "register": register})
         for register in range(registers)
     ]
-    return [
-        Device(
-            number=number + 1,
-            version=1,
-            code=f"B-{number}",
-            name=f"bench {number}",
-            enterprise=1,
-            protocol="modbus",
-            connection={
-                "transport": "tcp",
-                "host": host(number),
-                "port": port,
-                "device_identification": False,
-            },
-            report_mode=ReportMode.POLLED,
-            interval_s=1.0,
-            tags=tags,
-        )
-        for number in range(devices)
+    connections = [
+        {"transport": "tcp", "host": host(device), "port": port, "device_identification": False}
+        for device in range(devices)
     ]
+    return [document(at, "modbus", each, tags, polled=True) for at, each in enumerate(connections, start=1)]

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from benchmarks.documents import document
 from benchmarks.gateway import work
 from benchmarks.opcua_server import node
 from benchmarks.samples import Pairs
 from benchmarks.servers import servers
-from muster.device import Device, ReportMode, Tag
+from muster.device import Device, Tag
 from simulators.modbus.ports import free_ports
 
 DEVICES, VARIABLES = 100, 10
@@ -44,24 +45,17 @@ def measure(repeats: int, seconds: int) -> dict[str, Any]:
 
 def documents(port: int, sessions: int) -> list[Device]:
     """Return the devices, spread over `sessions`: another host name of this machine makes another session."""
-    tags = [range(1, VARIABLES + 1) for _ in range(DEVICES)]
     return [
-        Device(
-            number=device + 1,
-            version=1,
-            code=f"B-{device}",
-            name=f"bench {device}",
-            enterprise=1,
-            protocol="opcua",
-            connection={
+        document(
+            device + 1,
+            "opcua",
+            {
                 "url": f"opc.tcp://127.0.0.{device % sessions + 1}:{port}",
                 "security": {"policy": "None", "mode": "none"},
             },
-            report_mode=ReportMode.PERIODIC,
-            interval_s=1.0,
-            tags=[Tag(at, f"v{at}", "float64", {"node": node(device, at - 1)}) for at in positions],
+            [Tag(at + 1, f"v{at}", "float64", {"node": node(device, at)}) for at in range(VARIABLES)],
         )
-        for device, positions in enumerate(tags)
+        for device in range(DEVICES)
     ]
 
 
