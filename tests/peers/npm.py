@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,5 +62,5 @@ def script(
         while "ready" not in (log.read_text("utf-8", "replace") if log.exists() else ""):
             if process.poll() is not None:
                 raise RuntimeError(log.read_text("utf-8", "replace")[-2000:])
-            os.sched_yield()
+            time.sleep(0.02)
         yield
