@@ -8,9 +8,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import demo, ingest, modbus, mqtt, opcua
+from benchmarks import demo, ingest, modbus, mqtt, opcua, plot, queries
 
 RESULTS = Path(__file__).parent / "results"
+HISTORY = "history.jsonl"
+NAMES = ("ingest", "modbus", "opcua", "mqtt", "queries", "demo")
 
 
 def main() -> None:
@@ -18,14 +20,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="./run bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter runs: within 5 minutes")
     parser.add_argument("--json", action="store_true", help="no table")
-    parser.add_argument("--only", choices=("ingest", "modbus", "opcua", "mqtt", "demo"), help="one of them")
+    parser.add_argument("--only", choices=NAMES, help="one of them")
+    parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="measure nothing; draw the history")
     given = parser.parse_args()
+    if given.plot is not None:
+        given.plot.write_text(plot.svg(RESULTS / HISTORY), "utf-8")
+        return
     repeats, seconds = (1, 10) if given.quick else (5, 20)
     suites = {
         "ingest": lambda: ingest.measure(repeats + 2 * given.quick, 60 if given.quick else 120),
         "modbus": lambda: modbus.measure(repeats, seconds),
         "opcua": lambda: opcua.measure(repeats, seconds),
         "mqtt": lambda: mqtt.measure(repeats, seconds),
+        "queries": lambda: queries.measure(5, (520,) if given.quick else (520, 10_000)),
         "demo": lambda: demo.measure(30 if given.quick else 120),
     }
     found: dict[str, Any] = {
@@ -43,7 +50,7 @@ def main() -> None:
                 print(f"{name}: {error}", file=sys.stderr, flush=True)
     found |= headline(found)
     RESULTS.mkdir(exist_ok=True)
-    with (RESULTS / "history.jsonl").open("a") as history:
+    with (RESULTS / HISTORY).open("a") as history:
         history.write(json.dumps(found) + "\n")
     if not given.json:
         for line in table(found):
@@ -74,6 +81,12 @@ def headline(found: dict[str, Any]) -> dict[str, Any]:
         short["mqtt_ratio"] = fast["to_bare"]["ratio"]
         short["mqtt_ratio_500"] = found["mqtt"]["500/s"]["to_bare"]["ratio"]
         short["mqtt_missed_share"] = fast["missed_share"]
+    if "queries" in found:
+        usual = found["queries"]["520 devices"]
+        short["latest_5000_ms"] = usual["latest_5000"]["ms"]
+        short["count_past_ms"] = usual["count_past"]["ms"]
+        if "10000 devices" in found["queries"]:
+            short["count_past_10000_ms"] = found["queries"]["10000 devices"]["count_past"]["ms"]
     return short
 
 

@@ -1,0 +1,115 @@
+"""How long two questions take through the product's own statements: a count at a past second, and the latest values.
+
+The limit of each is the same answer read from a table that holds nothing else, over the same connection. What is
+written beforehand (`year.sql`) is a year of presence with an outage every other day, and an hour of scans.
+"""
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from api.database import Database, Reading
+from benchmarks.samples import Pairs
+from benchmarks.servers import Servers, servers
+from bus.subjects import PARTITIONS
+from evidence.counting import questions
+from evidence.counting.count import count
+from evidence.counting.timeline import window
+from muster.clock import to_us
+from muster.presence import Definition
+from store.connection import pool
+from store.queries import load
+from store.roles import set_passwords
+
+SQL = load("benchmarks", "year.sql")
+DAYS = 360
+TAGS = 5000
+_DEFINITION = Definition()
+Question = Callable[[Reading], Awaitable[None]]
+
+
+def measure(repeats: int, sizes: tuple[int, ...]) -> dict[str, Any]:
+    """Return ms of each question at each number of devices, beside its limit."""
+    return {f"{devices} devices": _at(devices, repeats) for devices in sizes}
+
+
+def _at(devices: int, repeats: int) -> dict[str, Any]:
+    with servers() as around:
+        begin = datetime.now(UTC) - timedelta(days=DAYS + 1)
+        _write(around, devices, begin)
+        return asyncio.run(_ask(around, begin, repeats))
+
+
+def _write(around: Servers, devices: int, begin: datetime) -> None:
+    asked = {"devices": devices, "begin": begin, "partitions": PARTITIONS}
+    with psycopg.connect(around.owner, autocommit=True) as session:
+        for statement in SQL.values():
+            session.execute(statement, asked if "%(" in statement else None)
+        session.execute("vacuum analyze")
+
+
+async def _ask(around: Servers, begin: datetime, repeats: int) -> dict[str, Any]:
+    password = secrets.token_hex(16)
+    await set_passwords(around.owner, {"muster_api": password})
+    draw = random.Random(1)
+
+    async def past(reading: Reading) -> None:
+        at = begin + timedelta(days=draw.uniform(1, DAYS))
+        devices = await questions.states(reading.connection, at, reading.now, _DEFINITION)
+        count(devices, "rehearsal", {})
+
+    async def month(reading: Reading) -> None:
+        to = begin + timedelta(days=draw.uniform(31, DAYS))
+        start = to - timedelta(days=30)
+        found = await questions.stretches(reading.connection, start, to, reading.now, _DEFINITION)
+        window(found, "rehearsal", to_us(start), to_us(to))
+
+    async def latest(reading: Reading) -> None:
+        rows = await _rows(reading, "select * from latest_reading")
+        if rows != TAGS:
+            raise RuntimeError(f"{rows} latest values instead of {TAGS}")
+
+    async def bare_states(reading: Reading) -> None:
+        await _rows(reading, "select * from bare_states")
+
+    async def bare_latest(reading: Reading) -> None:
+        await _rows(reading, "select * from bare_latest")
+
+    questions_and_limits = {
+        "count_past": (past, bare_states),
+        "window_30_days": (month, bare_states),
+        "latest_5000": (latest, bare_latest),
+    }
+    async with pool(
+        make_conninfo(around.owner, user="muster_api", password=password), "bench", most=1
+    ) as way:
+        database = Database(way, 60.0)
+        found = {}
+        for name, (question, limit) in questions_and_limits.items():
+            pairs = Pairs()
+            await _ms(database, question)
+            for _ in range(repeats):
+                pairs.add(await _ms(database, question), await _ms(database, limit))
+            found[name] = {"ms": pairs.summary()["ours"], "to_bare": pairs.summary()}
+        return found
+
+
+async def _rows(reading: Reading, statement: LiteralString) -> int:
+    async with reading.connection.cursor(binary=True) as cursor:
+        await cursor.execute(statement)
+        return len(await cursor.fetchall())
+
+
+async def _ms(database: Database, question: Question) -> float:
+    """Return how long a question takes with its transaction, in ms."""
+    begin = time.perf_counter()
+    async with database.reading(None) as reading:
+        await question(reading)
+    return 1000 * (time.perf_counter() - begin)
