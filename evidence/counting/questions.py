@@ -28,7 +28,6 @@ SQL = load("evidence.counting", "counting.sql")
 _POSTGRES_EPOCH_US = 946_684_800 * 1_000_000
 """2000-01-01, from which PostgreSQL counts its timestamps."""
 _ARRAY_HEADER = 20
-_STATES = {state.value: state for state in State}
 _STATE, _REAL, _CONSUMES, _WATCHED = 7, 8, 16, 32
 """The parts of `flags` in the statement `stretches`."""
 
@@ -65,16 +64,24 @@ async def states(
     lease = timedelta(seconds=definition.lease_s)
     async with connection.cursor(row_factory=tuple_row, binary=True) as cursor:
         await cursor.execute(SQL["states"], {"at": at, "known": known, "lease": lease, **which.parameters()})
-        return [_device(row) for row in await cursor.fetchall()]
+        rows = await cursor.fetchall()
+    return await asyncio.to_thread(_devices, rows)
 
 
-def _device(row: tuple[Any, ...]) -> DeviceAt:
-    *book, ledger, identity, state, reason, since = row
-    return DeviceAt._make((*book, _origin(ledger, identity), _STATES[state], reason, since))
+def _devices(rows: Sequence[tuple[Any, ...]]) -> list[DeviceAt]:
+    """Return the rows of `states` as devices; a large frame has tens of thousands."""
+    return [
+        DeviceAt._make((*row[:8], _origin(row[8], row[9]), _STATES[row[10]], row[11], row[12]))
+        for row in rows
+    ]
+
+
+_STATES = tuple(State)
 
 
 @cache
 def _origin(ledger: str, identity: str | None) -> Origin:
+    """Return the most pessimistic of what the ledger and the device itself say."""
     return Origin.worst(Origin(ledger), None if identity is None else Origin(identity))
 
 
