@@ -18,7 +18,11 @@ NAMES = ("ingest", "modbus", "opcua", "mqtt", "queries", "demo")
 def main() -> None:
     """Run the benchmarks that were asked for."""
     parser = argparse.ArgumentParser(prog="./run bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter runs: within 5 minutes")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="shorter: one shape each, no demo",
+    )
     parser.add_argument("--json", action="store_true", help="no table")
     parser.add_argument("--only", choices=NAMES, help="one of them")
     parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="measure nothing; draw the history")
@@ -26,11 +30,12 @@ def main() -> None:
     if given.plot is not None:
         given.plot.write_text(plot.svg(RESULTS / HISTORY), "utf-8")
         return
+    short = given.quick and given.only is None
     repeats, seconds = (1, 10) if given.quick else (5, 20)
     suites = {
         "ingest": lambda: ingest.measure(repeats + 2 * given.quick, 60 if given.quick else 120),
-        "modbus": lambda: modbus.measure(repeats, seconds),
-        "opcua": lambda: opcua.measure(repeats, seconds),
+        "modbus": lambda: modbus.measure(repeats, seconds, modbus.SHAPES[:1] if short else modbus.SHAPES),
+        "opcua": lambda: opcua.measure(repeats, seconds, ("1x1000",) if short else tuple(opcua.SESSIONS)),
         "mqtt": lambda: mqtt.measure(repeats, seconds),
         "queries": lambda: queries.measure(5, (520,) if given.quick else (520, 10_000)),
         "demo": lambda: demo.measure(30 if given.quick else 120),
@@ -41,7 +46,7 @@ def main() -> None:
     }
     failed: list[str] = []
     for name, measure in suites.items():
-        if given.only in (None, name):
+        if given.only == name or (given.only is None and not (short and name == "demo")):
             print(f"{name} …", file=sys.stderr, flush=True)
             try:
                 found[name] = measure()

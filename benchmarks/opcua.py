@@ -24,11 +24,11 @@ SETTLE_S = 20.0
 SESSIONS = {"1x1000": 1, "100x10": 100}
 
 
-def measure(repeats: int, seconds: int) -> dict[str, Any]:
+def measure(repeats: int, seconds: int, shapes: tuple[str, ...] = tuple(SESSIONS)) -> dict[str, Any]:
     """Return the figures of each shape: µs per change of both, their ratio, readings per scan, memory."""
     found: dict[str, Any] = {}
-    for name, sessions in SESSIONS.items():
-        pairs = Pairs()
+    for name in shapes:
+        sessions, pairs = SESSIONS[name], Pairs()
         with servers() as around, _equipment() as port:
             for _ in range(repeats):
                 done = work(around, documents(port, sessions), SETTLE_S, seconds)
