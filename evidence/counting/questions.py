@@ -28,6 +28,7 @@ SQL = load("evidence.counting", "counting.sql")
 _POSTGRES_EPOCH_US = 946_684_800 * 1_000_000
 """2000-01-01, from which PostgreSQL counts its timestamps."""
 _ARRAY_HEADER = 20
+_STATES = tuple(State)
 _STATE, _REAL, _CONSUMES, _WATCHED = 7, 8, 16, 32
 """The parts of `flags` in the statement `stretches`."""
 
@@ -74,9 +75,6 @@ def _devices(rows: Sequence[tuple[Any, ...]]) -> list[DeviceAt]:
         DeviceAt._make((*row[:8], _origin(row[8], row[9]), _STATES[row[10]], row[11], row[12]))
         for row in rows
     ]
-
-
-_STATES = tuple(State)
 
 
 @cache
