@@ -88,10 +88,18 @@ async def fleet(
     one = Fleet(stations, "127.0.0.1", ports, 1, SystemClock(), ("mqtt",), broker)
     for publisher in one.publishers:
         await publisher.open()
-    await until(lambda: all(publisher.connections == 1 for publisher in one.publishers))
+    sites = {f"{s.enterprise.code}/{s.site}" for s in stations if s.area.protocol == "mqtt"}
+    await until(
+        lambda: all(heard and heard[-1][1] == b"online" for heard in map(listener.on, map(status_of, sites)))
+    )
+    assert all(publisher.connections == 1 for publisher in one.publishers)
     yield one
     for publisher in one.publishers:
         await publisher.close()
+
+
+def status_of(site: str) -> str:
+    return f"{site}/status"
 
 
 def meter(fleet: Fleet) -> str:
@@ -144,11 +152,12 @@ async def test_faults_do_to_messages_what_they_say(fleet: Fleet, listener: Liste
 async def test_an_area_that_drops_leaves_its_will_and_comes_back(fleet: Fleet, listener: Listener) -> None:
     code = meter(fleet)
     station = fleet.stations[code]
-    status = f"{station.enterprise.code}/{station.site}/status"
+    status = status_of(f"{station.enterprise.code}/{station.site}")
     await until(lambda: any(payload == b"online" for _, payload, _ in listener.on(status)))
+    before = len(listener.on(status))
     await fleet.faults.put(Fault(FaultKind.DROP), endpoint=station.endpoint)
     fleet.step(1.0)
-    await until(lambda: any(payload == b"offline" for _, payload, _ in listener.on(status)))
+    await until(lambda: any(payload == b"offline" for _, payload, _ in listener.on(status)[before:]))
     await fleet.faults.lift()
     await until(lambda: listener.on(status)[-1][1] == b"online")
 
@@ -169,10 +178,11 @@ async def test_an_odd_topic_costs_its_area_the_connection_until_the_fault_is_lif
 ) -> None:
     code = meter(fleet)
     station = fleet.stations[code]
-    status = f"{station.enterprise.code}/{station.site}/status"
+    status = status_of(f"{station.enterprise.code}/{station.site}")
+    before = len(listener.on(status))
     await fleet.faults.put(Fault(FaultKind.ODD_TOPIC), device=code)
     fleet.step(1.0)  # NATS hangs up on a space in a topic
-    await until(lambda: any(payload == b"offline" for _, payload, _ in listener.on(status)))
+    await until(lambda: any(payload == b"offline" for _, payload, _ in listener.on(status)[before:]))
     await fleet.faults.lift()
     await until(lambda: listener.on(status)[-1][1] == b"online")
     await say(fleet, listener, code)
