@@ -33,7 +33,9 @@ def main() -> None:
     short = given.quick and given.only is None
     repeats, seconds = (1, 10) if given.quick else (5, 20)
     suites = {
-        "ingest": lambda: ingest.measure(repeats + 2 * given.quick, 60 if given.quick else 120),
+        "ingest": lambda: ingest.measure(
+            repeats + (1 if short else 2) * given.quick, 60 if given.quick else 120
+        ),
         "modbus": lambda: modbus.measure(repeats, seconds, modbus.SHAPES[:1] if short else modbus.SHAPES),
         "opcua": lambda: opcua.measure(repeats, seconds, ("1x1000",) if short else tuple(opcua.SESSIONS)),
         "mqtt": lambda: mqtt.measure(repeats, seconds),
