@@ -118,6 +118,8 @@ class OpcuaServer(Equipment):
         server, self._server = self._server, None
         if server is not None:
             await self._front.close()
+            for session in list(server.iserver._external_sessions.values()):  # else they outlive the server
+                await session.close_session(delete_subs=True)
             await server.stop()
 
     async def _suffer(self, fault: Fault | None) -> None:
