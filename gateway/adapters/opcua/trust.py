@@ -85,15 +85,17 @@ class Trust:
         return certificate, key
 
     def check(self, der: bytes, host: str, endpoint: str, pinned: str | None) -> None:
-        """Let a server's certificate pass. Raises Distrusted, by name."""
+        """Let a server's certificate pass. Raises Distrusted, by name.
+
+        pinned: the thumbprint that the device's own document trusts; it waits for nobody, but a refusal goes before.
+        """
         thumbprint = hashlib.sha1(der).hexdigest().upper()
         try:
             shown = x509.load_der_x509_certificate(der)
         except ValueError as error:
             raise Distrusted("opcua.certificate-unreadable", {"problem": str(error)}) from error
-        self._see(thumbprint, der, endpoint)
+        state = self._pinned(thumbprint) if thumbprint == pinned else self._see(thumbprint, der, endpoint)
         detail = {"subject": shown.subject.rfc4514_string(), "thumbprint": thumbprint}
-        state = "trusted" if thumbprint == pinned else self._known[thumbprint]["state"]
         now = to_datetime(self._clock.now_us())
         if state == "refused":
             raise Distrusted("opcua.certificate-refused", detail)
@@ -121,7 +123,16 @@ class Trust:
         self._keep()
         return _described(thumbprint, known)
 
-    def _see(self, thumbprint: str, der: bytes, endpoint: str) -> None:
+    def _pinned(self, thumbprint: str) -> str:
+        """Ask nobody about a certificate any more; return what is decided about it."""
+        known = self._known.get(thumbprint)
+        if known is not None and known["state"] == "waiting":
+            del self._known[thumbprint]
+            self._keep()
+        return "refused" if known is not None and known["state"] == "refused" else "trusted"
+
+    def _see(self, thumbprint: str, der: bytes, endpoint: str) -> str:
+        """Keep a certificate that was not known, waiting; return what was decided about it."""
         if thumbprint not in self._known:
             self._known[thumbprint] = {
                 "der": base64.b64encode(der).decode(),
@@ -130,6 +141,7 @@ class Trust:
                 "seen": self._clock.now_us(),
             }
             self._keep()
+        return str(self._known[thumbprint]["state"])
 
     def _keep(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
