@@ -60,7 +60,7 @@ def measure(seconds: int) -> dict[str, Any]:
         "memory_mb": memory,
         "memory_mb_without_simulators": sum(memory[name] for name in own),
         "latency_ms": latency,
-        "bytes_per_reading": on_disk,
+        **on_disk,
     }
 
 

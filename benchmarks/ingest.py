@@ -16,7 +16,7 @@ import psycopg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from benchmarks.disk import bytes_per_reading
+from benchmarks import disk
 from benchmarks.samples import Pairs
 from benchmarks.servers import Servers, servers
 from benchmarks.traffic import Message, batches
@@ -33,7 +33,7 @@ DEVICES, TAGS = 4000, 10
 def measure(repeats: int, seconds: int) -> dict[str, Any]:
     """Return readings a second of both, their ratio, ingest's own CPU per reading, and bytes per reading on disk."""
     pairs, cpu = Pairs(), []
-    size = 0.0
+    sizes: dict[str, float] = {}
     for _ in range(repeats):
         with servers() as around:
             key = Ed25519PrivateKey.generate()
@@ -54,11 +54,11 @@ def measure(repeats: int, seconds: int) -> dict[str, Any]:
             ours, cpu_us = _ingest(around, len(messages))
             cpu.append(cpu_us)
             pairs.add(ours, limit)
-            size = bytes_per_reading(around.owner)
+            sizes = disk.bytes_per_reading(around.owner)
     return {
         "readings_per_s": pairs.summary(),
         "ingest_cpu_us_per_reading": float(np.median(cpu)),
-        "bytes_per_reading": size,
+        **sizes,
     }
 
 
@@ -89,11 +89,10 @@ def _copy(around: Servers, messages: list[Message], seconds: int) -> float:
         rows = scan_rows(scans, np.full(len(scans), 1, np.int64))
         portions.append(b"".join([HEADER, *rows, TRAILER]))
     with psycopg.connect(around.owner) as session:
-        session.execute(
-            "create table bare (device integer not null, time timestamptz not null,"
-            " received timestamptz not null, value float8[] not null, quality smallint[], batch bigint not null)"
-        )
+        session.execute("create table bare (like scan)")
         session.execute("create index on bare (device, time desc)")
+        if disk.in_chunks(session):
+            session.execute("select create_hypertable('bare', 'time', create_default_indexes => false)")
         session.commit()
         begin = time.monotonic()
         for portion in portions:

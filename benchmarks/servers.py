@@ -1,12 +1,20 @@
-"""Real servers for the benchmarks: an embedded PostgreSQL and a NATS server of their own, for the length of a block."""
+"""Real servers for the benchmarks: an embedded PostgreSQL and a NATS server of their own, for the length of a block.
+
+`MUSTER_TEST_DATABASE_URL` names another PostgreSQL to measure on, such as one with TimescaleDB in its template; its
+role must be able to make roles and databases.
+"""
 
 import asyncio
+import os
 import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import psycopg
+from psycopg.conninfo import make_conninfo
 
 from bus import connection
 from bus.settings import BusSettings
@@ -36,8 +44,7 @@ def servers() -> Iterator[Servers]:
     with tempfile.TemporaryDirectory(prefix="muster-bench-") as name:
         folder = Path(name)
         folder.chmod(0o711)
-        database_port, bus_port = free_ports(2)
-        database = postgres.Embedded(folder / "postgres", database_port, secrets.token_hex(16))
+        (bus_port,) = free_ports(1)
         passwords = {user: secrets.token_hex(16) for user in _USERS}
         files = {}
         for user, password in passwords.items():
@@ -45,16 +52,37 @@ def servers() -> Iterator[Servers]:
             files[user].touch(mode=0o600)
             files[user].write_text(password, "utf-8")
         bus = nats.Embedded(folder / "nats", bus_port, STREAM_BYTES)
-        with running(postgres.prepare(database)), running(nats.prepare(bus, passwords)):
+        with _database(folder) as owner, running(nats.prepare(bus, passwords)):
             ways = {user: bus.settings(user, files[user]) for user in _USERS}
-            asyncio.run(_make_ready(database, ways["launcher"]))
-            yield Servers(folder, database.dsn(), database.dsn("muster_ingest", database.password), ways)
+            password = secrets.token_hex(16)
+            asyncio.run(_make_ready(owner, password, ways["launcher"]))
+            ingest = make_conninfo(owner, user="muster_ingest", password=password)
+            yield Servers(folder, owner, ingest, ways)
 
 
-async def _make_ready(database: postgres.Embedded, way: BusSettings) -> None:
-    await postgres.ready(database)
-    await migrate(database.dsn())
-    await set_passwords(database.dsn(), {"muster_ingest": database.password})
+@contextmanager
+def _database(folder: Path) -> Iterator[str]:
+    """Give the owner's connection string of a new database: an embedded server's, or of the one that is named."""
+    named = os.environ.get("MUSTER_TEST_DATABASE_URL")
+    if named is None:
+        (port,) = free_ports(1)
+        server = postgres.Embedded(folder / "postgres", port, secrets.token_hex(16))
+        with running(postgres.prepare(server)):
+            asyncio.run(postgres.ready(server))
+            yield server.dsn()
+        return
+    name = f"muster_bench_{secrets.token_hex(4)}"
+    with psycopg.connect(named, autocommit=True) as session:
+        session.execute(f'create database "{name}"')
+        try:
+            yield make_conninfo(named, dbname=name)
+        finally:
+            session.execute(f'drop database if exists "{name}" with (force)')
+
+
+async def _make_ready(owner: str, password: str, way: BusSettings) -> None:
+    await migrate(owner)
+    await set_passwords(owner, {"muster_ingest": password})
     client = await connection.connect_patiently(way, "bench", asyncio.Event())
     assert client is not None
     await connection.ensure_stream(client.jetstream(), STREAM_BYTES)
