@@ -5,6 +5,7 @@ import json
 import platform
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def main() -> None:
         return
     short = given.quick and given.only is None
     repeats, seconds = (1, 10) if given.quick else (5, 20)
-    suites = {
+    suites: dict[str, Callable[[], dict[str, Any]]] = {
         "ingest": lambda: ingest.measure(
             repeats + (1 if short else 2) * given.quick, 60 if given.quick else 120
         ),

@@ -20,7 +20,7 @@ FIGURES = (
 def svg(history: Path) -> str:
     """Return the drawing of a file with one run a line; runs without a figure are left out of its chart."""
     runs = [json.loads(line) for line in history.read_text("utf-8").splitlines()] if history.exists() else []
-    charts = []
+    charts: list[str] = []
     for name in FIGURES:
         points = [(str(run["at"]), float(run[name])) for run in runs if name in run]
         charts.append(_chart(name, points, TOP + len(charts) * (HEIGHT + BETWEEN)))
