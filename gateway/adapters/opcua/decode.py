@@ -87,12 +87,20 @@ def _typed(raw: Any, place: Place, quality: Quality) -> Decoded:
         if isinstance(raw, int) and not isinstance(raw, bool):
             if abs(raw) > _EXACT:
                 return Decoded(NULL, quality, str(int(raw)))
-            return Decoded(int(raw) * place.tag.scale + place.tag.offset, quality)
+            return _scaled(float(raw), place, quality)
     elif isinstance(raw, (int, float)) and not isinstance(raw, bool):
-        if abs(raw) < 1e308 and math.isfinite(raw):
-            return Decoded(float(raw) * place.tag.scale + place.tag.offset, quality)
-        return Decoded(NULL, Quality.OUT_OF_RANGE)
+        try:
+            return _scaled(float(raw), place, quality)
+        except OverflowError:
+            return Decoded(NULL, Quality.OUT_OF_RANGE)
     return Decoded(NULL, Quality.UNDECODABLE)
+
+
+def _scaled(number: float, place: Place, quality: Quality) -> Decoded:
+    """Return an engineering value; without scale and offset it keeps its bits."""
+    if place.tag.scale != 1 or place.tag.offset != 0:
+        number = number * place.tag.scale + place.tag.offset
+    return Decoded(number, quality) if math.isfinite(number) else Decoded(NULL, Quality.OUT_OF_RANGE)
 
 
 def time_of(data: ua.DataValue, received: int) -> int:

@@ -45,6 +45,21 @@ def test_an_element_of_an_array_is_taken_by_its_index() -> None:
     assert decode(data, place("float64", 2)).quality == Quality.NO_VALUE
 
 
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_without_scale_and_offset_keeps_its_bits(number: float) -> None:
+    said = decode(ua.DataValue(ua.Variant(number, ua.VariantType.Double)), place("float64"))
+    assert np.float64(said.value).tobytes() == np.float64(number).tobytes()
+    assert said.quality == Quality.GOOD
+
+
+@pytest.mark.parametrize("raw", [float("inf"), float("nan"), 10**400, 1e308])
+def test_what_no_number_can_hold_is_out_of_range(raw: float) -> None:
+    scaled = Place(Tag(1, "t", "float64", {}, scale=1e10), Address(node="i=1"))
+    assert (
+        decode(ua.DataValue(ua.Variant(raw, ua.VariantType.Double)), scaled).quality == Quality.OUT_OF_RANGE
+    )
+
+
 def test_large_integers_are_kept_as_text() -> None:
     data = ua.DataValue(ua.Variant(2**63, ua.VariantType.UInt64))
     assert decode(data, place("uint64")).text == str(2**63)
