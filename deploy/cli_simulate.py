@@ -3,7 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 import yaml
@@ -11,16 +11,24 @@ import yaml
 from deploy.console_output import DataDir, Json, show
 from deploy.layout import layout_of
 from deploy.progress import tell
+from deploy.running import chosen
+from muster.clock import SystemClock
 from muster.errors import ConfigError
 from simulators import pollcounter
-from simulators import replay as replays
 from simulators.control import order
 from simulators.faults import FaultKind
 from simulators.modbus.ports import free_ports
+from simulators.mqtt.link import Broker
+from simulators.replays.modbus import FloatType, ModbusPlayer
+from simulators.replays.mqtt import MqttPlayer
+from simulators.replays.player import Player
+from simulators.replays.player import book as player_book
+from simulators.replays.recording import Recording, load
 from simulators.serve import serve
 from simulators.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Simulated equipment: faults on demand, replays.")
+Protocol = Literal["modbus", "mqtt", "opcua"]
 Device = Annotated[str | None, typer.Option(help="code of one device; without it, all")]
 Endpoint = Annotated[int | None, typer.Option(help="number or port of one endpoint")]
 
@@ -83,22 +91,55 @@ async def _order(what: dict[str, Any], data_dir: Path | None) -> dict[str, Any]:
 def replay(
     recording: Annotated[Path, typer.Argument(help="CSV with a header; its first column may hold instants")],
     book: Annotated[Path, typer.Option(help="where to write the device book that `muster import` takes")],
-    port: Annotated[int | None, typer.Option(help="TCP port; a free one without it")] = None,
+    over: Annotated[Protocol, typer.Option(help="protocol it is played over")] = "modbus",
+    port: Annotated[
+        int | None, typer.Option(help="TCP port; a free one without it; of a broker for mqtt")
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="host of a broker for mqtt; without it the running site's")
+    ] = None,
     gateway: Annotated[str, typer.Option(help="code of the gateway that shall read it")] = "demo-1",
     speed: Annotated[float, typer.Option(min=0.01, help="times as fast as recorded")] = 1.0,
     interval_s: Annotated[float, typer.Option(min=0.05, help="seconds between polls")] = 1.0,
     loop: Annotated[bool, typer.Option("--loop", help="begin again at the end")] = False,
-    float_type: Annotated[
-        replays.FloatType, typer.Option("--type", help="registers of each value")
-    ] = "float64",
+    float_type: Annotated[FloatType, typer.Option("--type", help="registers of each value")] = "float64",
+    data_dir: DataDir = None,
 ) -> None:
-    """Serve a recording as a Modbus device, marked as a replay, until Ctrl-C."""
-    chosen = port or free_ports(1)[0]
-    player = replays.Player(replays.load(recording), "127.0.0.1", chosen, float_type)
-    document = replays.book(player.recording, "127.0.0.1", chosen, gateway, interval_s, float_type)
+    """Play a recording as a device over one of the protocols, marked as a replay, until Ctrl-C."""
+    found = load(recording)
+    if over == "mqtt":
+        broker, heard_at = _broker(host, port, data_dir)
+        player: Player = MqttPlayer(found, broker, heard_at, SystemClock())
+        at = broker.port
+    else:
+        at = port or free_ports(1)[0]
+        player = _serving(over, found, at, float_type)
+    document = player_book(player, gateway, interval_s)
     book.write_text(yaml.safe_dump(document, allow_unicode=True, sort_keys=False), "utf-8")
-    tell("simulate.serving", port=chosen, book=str(book))
-    asyncio.run(serve([player.endpoint], player.run(speed, loop)))
+    tell("simulate.serving", port=at, book=str(book))
+    asyncio.run(serve([player], player.run(speed, loop)))
+
+
+def _serving(over: Protocol, recording: Recording, port: int, float_type: FloatType) -> Player:
+    if over == "modbus":
+        return ModbusPlayer(recording, "127.0.0.1", port, float_type)
+    from simulators.replays.opcua import OpcuaPlayer  # its library would slow every other command
+
+    return OpcuaPlayer(recording, "127.0.0.1", port, SystemClock())
+
+
+def _broker(host: str | None, port: int | None, data_dir: Path | None) -> tuple[Broker, dict[str, Any]]:
+    """Return the broker that was named, without a password, or that of the site that runs here."""
+    if host is not None:
+        named = Broker(host=host, port=port or 1883)
+        return named, {"host": named.host, "port": named.port}
+    from deploy.equipment import embedded_broker
+
+    layout = chosen(data_dir)
+    known = port or layout.known_port("mqtt")
+    if known is None:
+        raise ConfigError(f"{layout.root}: no embedded broker was started here; name one with --host")
+    return embedded_broker(layout, known)
 
 
 @app.command("poll-counter")

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from deploy.layout import Layout
 from deploy.nats import MQTT_USERS
@@ -46,11 +47,7 @@ def plan(simulators: Simulators, layout: Layout, gateway: str, mqtt_port: int | 
         word for word in simulators.protocols if word not in _BY_BROKER or mqtt_port is not None
     )
     if mqtt_port is not None:
-        for user in MQTT_USERS:
-            layout.secret(f"nats-{user}")
-        equipment, listener = (layout.secret_file(f"nats-{user}") for user in MQTT_USERS)
-        broker = Broker(host=HOST, port=mqtt_port, username="equipment", password_file=equipment)
-        heard = {"host": HOST, "port": mqtt_port, "username": "listener", "password_file": str(listener)}
+        broker, heard = embedded_broker(layout, mqtt_port)
     certificates = layout.root / "simulator-certificates"
     encrypted = encrypted_endpoints(simulators.devices, protocols)
     thumbprints = certificate.keep(certificates, encrypted, HOST, SystemClock())
@@ -70,3 +67,12 @@ def plan(simulators: Simulators, layout: Layout, gateway: str, mqtt_port: int | 
     )
     text = json.dumps(document, ensure_ascii=False).encode()
     return Fleet(simulators.devices, settings, ledger.load(text, "yaml", name="demo.yaml"))
+
+
+def embedded_broker(layout: Layout, port: int) -> tuple[Broker, dict[str, Any]]:
+    """Return how equipment reaches the embedded broker, and how a device's document says that a gateway does."""
+    for user in MQTT_USERS:
+        layout.secret(f"nats-{user}")
+    equipment, listener = (layout.secret_file(f"nats-{user}") for user in MQTT_USERS)
+    heard = {"host": HOST, "port": port, "username": "listener", "password_file": str(listener)}
+    return Broker(host=HOST, port=port, username="equipment", password_file=equipment), heard

@@ -78,15 +78,19 @@ class Layout:
         """The file of a secret."""
         return self.root / "secrets" / name
 
+    def known_port(self, name: str) -> int | None:
+        """Return the port of this name that the last start used."""
+        file = self.root / f"{name}-port"
+        return int(file.read_text("utf-8")) if file.exists() else None
+
     def kept_port(self, name: str, wanted: int | None = None) -> int:
         """Return the port of this name: the wanted one, else that of an earlier start while it is free."""
-        file = self.root / f"{name}-port"
-        kept = int(file.read_text("utf-8")) if file.exists() else None
+        kept = self.known_port(name)
         port = wanted or kept
         if port is None or (wanted is None and not is_free("127.0.0.1", port)):
             (port,) = free_ports(1)
         if port != kept:
-            self.write(file, str(port))
+            self.write(self.root / f"{name}-port", str(port))
         return port
 
     def make(self) -> None:

@@ -3,13 +3,23 @@
 import asyncio
 import signal
 from collections.abc import Coroutine, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from simulators.modbus.server import Endpoint
+
+class Standing(Protocol):
+    """Equipment that can be reached between `open` and `close`."""
+
+    async def open(self) -> None:
+        """Be reachable. Raises Unavailable when a port is taken."""
+        ...
+
+    async def close(self) -> None:
+        """End, with every connection."""
+        ...
 
 
 async def serve(
-    endpoints: Sequence[Endpoint],
+    endpoints: Sequence[Standing],
     work: Coroutine[Any, Any, None] | None = None,
     stop: asyncio.Event | None = None,
 ) -> None:
@@ -24,11 +34,11 @@ async def serve(
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
     stopping = asyncio.create_task(stop.wait(), name="stop")
     tasks: list[asyncio.Task[Any]] = [stopping]
-    if work is not None:
-        tasks.append(asyncio.create_task(work, name="play"))
     try:
         for endpoint in endpoints:
             await endpoint.open()
+        if work is not None:
+            tasks.append(asyncio.create_task(work, name="play"))
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
             if task.done():

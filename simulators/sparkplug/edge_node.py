@@ -80,9 +80,8 @@ class EdgeNode(Equipment):
             for at, (place, machine) in enumerate(machines.items(), 1)
         }
         self._seq = 0
-        self._bd_seq = (
-            clock.now_us() // SECOND_US % 256
-        )  # not that of the run before, whose death may come late
+        # not that of the run before, whose death may come late
+        self._bd_seq = clock.now_us() // SECOND_US % 256
         self._born = False
         self._alive: set[Place] = set()
         self._repeated: dict[Place, list[Metric]] = {}

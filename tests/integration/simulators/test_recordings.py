@@ -10,7 +10,8 @@ import pytest
 from simulators import pollcounter
 from simulators.modbus.ports import free_ports
 from simulators.modbus.server import Endpoint
-from simulators.replay import FloatType, Player, load
+from simulators.replays.modbus import FloatType, ModbusPlayer
+from simulators.replays.recording import load
 from simulators.serve import serve
 from tests.integration.simulators.fleets import wire
 
@@ -31,12 +32,12 @@ async def test_every_value_of_a_recording_arrives_bit_for_bit(float_type: FloatT
         pytest.skip("the recordings of ../shared/data/skab are not here")
     recording = load(SKAB)
     (port,) = free_ports(1)
-    player = Player(recording, "127.0.0.1", port, float_type)
+    player = ModbusPlayer(recording, "127.0.0.1", port, float_type)
     width = np.dtype(dtype).itemsize // 2
     count = 2 + width * len(recording.columns)
     text = [line.split(";")[1:] for line in SKAB.read_text("utf-8").splitlines()[1:]]
     stop = asyncio.Event()
-    served = asyncio.create_task(serve([player.endpoint], player.run(500.0, False), stop))
+    served = asyncio.create_task(serve([player], player.run(500.0, False), stop))
     found: dict[int, bytes] = {}
     try:
         await listening(player.endpoint)
@@ -57,9 +58,9 @@ async def test_a_recording_in_a_loop_begins_again(tmp_path: Path) -> None:
     path = tmp_path / "short.csv"
     path.write_text("a\n1\n2\n", "utf-8")
     (port,) = free_ports(1)
-    player = Player(load(path), "127.0.0.1", port)
+    player = ModbusPlayer(load(path), "127.0.0.1", port)
     stop = asyncio.Event()
-    served = asyncio.create_task(serve([player.endpoint], player.run(1000.0, True), stop))
+    served = asyncio.create_task(serve([player], player.run(1000.0, True), stop))
     async with asyncio.timeout(10):
         while player.rows_shown < 8:
             await asyncio.sleep(0.002)

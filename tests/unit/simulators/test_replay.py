@@ -8,7 +8,9 @@ import pytest
 
 from muster.errors import ConfigError
 from simulators.modbus.protocol import answer
-from simulators.replay import IDENTITY_REGISTER, FloatType, Player, Recording, book, load
+from simulators.replays.modbus import IDENTITY_REGISTER, FloatType, ModbusPlayer
+from simulators.replays.player import book
+from simulators.replays.recording import Recording, load
 
 
 def write(folder: Path, text: str) -> Path:
@@ -70,20 +72,20 @@ def test_a_recording_that_is_not_there_or_not_text_is_said(tmp_path: Path) -> No
         load(tmp_path / "bytes.csv")
 
 
-def registers(player: Player, start: int, count: int) -> bytes:
+def registers(player: ModbusPlayer, start: int, count: int) -> bytes:
     unit = player.endpoint.unit(1)
     assert unit is not None
     return answer(unit, bytes((3,)) + start.to_bytes(2, "big") + count.to_bytes(2, "big"))[2:]
 
 
 @pytest.mark.parametrize(("float_type", "dtype"), [("float64", ">f8"), ("float32", ">f4")])
-def test_values_stand_in_the_registers_bit_for_bit(float_type: FloatType, dtype: str) -> None:
+async def test_values_stand_in_the_registers_bit_for_bit(float_type: FloatType, dtype: str) -> None:
     values = [[0.0265878, -0.0, float("nan")], [1e-300, 1.7e308, 0.1]]
     recording = Recording("pump", ["a", "b", "c"], np.array(values), np.ones(2))
-    player = Player(recording, "127.0.0.1", 1502, float_type)
+    player = ModbusPlayer(recording, "127.0.0.1", 1502, float_type)
     width = np.dtype(dtype).itemsize // 2
     for row, wanted in enumerate(values):
-        player.show(row)
+        await player.show(row)
         found = registers(player, 0, 2 + 3 * width)
         with np.errstate(over="ignore"):
             assert found == (row + 1).to_bytes(4, "big") + np.array(wanted).astype(dtype).tobytes()
@@ -91,12 +93,12 @@ def test_values_stand_in_the_registers_bit_for_bit(float_type: FloatType, dtype:
 
 def test_a_replay_says_so_in_its_identification_and_its_registers_and_its_book() -> None:
     recording = Recording("泵", ["a"], np.ones((1, 1)), np.ones(1))
-    player = Player(recording, "127.0.0.1", 1502)
+    player = ModbusPlayer(recording, "127.0.0.1", 1502)
     assert b"Muster Replay" in registers(player, IDENTITY_REGISTER, 70)
     unit = player.endpoint.unit(1)
     assert unit is not None
     assert unit.identity[0x80] == b"replayed"
-    (device,) = book(recording, "127.0.0.1", 1502, "demo-1", 1.0)["devices"]
+    (device,) = book(player, "demo-1", 1.0)["devices"]
     assert device["origin"] == "replayed"
 
 
