@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 import gateway.adapters.mqtt
@@ -12,7 +11,6 @@ from gateway.adapter import Room, protocols
 from gateway.adapters.mqtt.room import MqttRoom
 from gateway.adapters.mqtt.wire import CONNACK_REASONS, DISCONNECT_REASONS
 from muster.catalogue import LANGUAGES, texts
-from muster.device import Device, ReportMode, Tag
 
 FOLDER = Path(gateway.adapters.mqtt.__file__).parent
 SAMPLES: list[dict[str, Any]] = [
@@ -26,27 +24,6 @@ def test_the_room_is_found_by_looking() -> None:
     assert described.family == "MQTT"
     room: type[Room] = MqttRoom
     assert described.create is room
-
-
-@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: str(sample["connection"]["topic"]))
-def test_a_device_of_the_readme_is_a_right_document(sample: dict[str, Any]) -> None:
-    described = protocols()["mqtt"]
-    device = Device(
-        number=1,
-        version=1,
-        code="S",
-        name="样例",
-        enterprise=1,
-        protocol="mqtt",
-        connection=sample["connection"],
-        report_mode=ReportMode.PERIODIC,
-        interval_s=1.0,
-        tags=[Tag(**tag) for tag in sample["tags"]],
-    )
-    assert described.check is not None
-    described.check(device)
-    assert described.endpoint(described.connection.model_validate(device.connection))
-    assert {tag.type for tag in device.tags} <= described.types
 
 
 def test_the_readme_shows_three_transports() -> None:
