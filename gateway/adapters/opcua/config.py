@@ -32,16 +32,36 @@ def _checked_node(text: str) -> str:
     return text
 
 
+class Call(_Model):
+    """The methods by which a tag is written.
+
+    method: called with the value when it takes an argument; off_method: called for 0 instead, of a bool. object: whose
+    methods they are; else the object below which each stands. settle_ms: how long the tag may take to read back as
+    written.
+    """
+
+    method: str
+    off_method: str | None = None
+    object_: str | None = Field(default=None, alias="object")
+    settle_ms: Annotated[int, Field(ge=0, le=25_000)] = 2000
+
+    @field_validator("method", "off_method", "object_")
+    @classmethod
+    def _node(cls, node: str | None) -> str | None:
+        return node if node is None or node.startswith(ROOT) else _checked_node(node)
+
+
 class Address(_Model):
     """Where a tag's value stands.
 
     node: a node id; one that begins with `{root}` continues the device's `connection.root`, so that devices of one
     model can share their tags. index: of an array's element, counted from 0, or a path of fields and indexes such as
-    `Status.Speed.0`.
+    `Status.Speed.0`. call: how it is written where the server has methods for that.
     """
 
     node: str
     index: Annotated[int, Field(ge=0)] | str | None = None
+    call: Call | None = None
 
     @field_validator("node")
     @classmethod
@@ -191,12 +211,29 @@ def understand(device: Device) -> Understood:
 def _place(tag: Tag, root: str | None) -> Place:
     where = f"tags[{tag.name}]"
     address = validated(Address, tag.address, f"{where}.address")
-    if address.node.startswith(ROOT):
-        if root is None:
-            raise ConfigError(f"{where}.address.node: {ROOT} needs connection.root")
-        address = address.model_copy(update={"node": root + address.node.removeprefix(ROOT)})
+    address = address.model_copy(update={"node": _rooted(address.node, root, f"{where}.address.node")})
+    if address.call is not None:
+        if not tag.writable:
+            raise ConfigError(f"{where}.address.call: goes with writable")
+        if address.call.off_method is not None and tag.type != "bool":
+            raise ConfigError(f"{where}.address.call.off_method: only a bool is switched off")
+        nodes = {name: getattr(address.call, name) for name in ("method", "off_method", "object_")}
+        rooted = {
+            name: _rooted(node, root, f"{where}.address.call")
+            for name, node in nodes.items()
+            if node is not None
+        }
+        address = address.model_copy(update={"call": address.call.model_copy(update=rooted)})
     check_type(tag, TYPES, where)
     check_numbers(tag, ("bool", "string", "datetime", "enum"), where)
     if tag.writable and address.index is not None:
         raise ConfigError(f"{where}.writable: a part of a value cannot be written")
     return Place(tag, address)
+
+
+def _rooted(node: str, root: str | None, where: str) -> str:
+    if not node.startswith(ROOT):
+        return node
+    if root is None:
+        raise ConfigError(f"{where}: {ROOT} needs connection.root")
+    return root + node.removeprefix(ROOT)

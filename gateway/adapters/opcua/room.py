@@ -1,6 +1,7 @@
 """The OPC UA room: one session for all devices with the same server settings, each session a task of its own."""
 
 import asyncio
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,8 @@ from gateway.roster import Roster
 from muster.clock import Clock
 from muster.device import Device
 from muster.errors import RequestError, Unavailable
+
+_LOOK_AGAIN_S = 0.1
 
 
 class OpcuaRoom:
@@ -75,7 +78,13 @@ class OpcuaRoom:
         writable(station.device.tags, position)
         place = _place(station, position)
         await session.write(place, _raw(place, value))
-        return (await self.read(device, [position]))[0]
+        settle_s = 0.0 if place.address.call is None else place.address.call.settle_ms / 1000
+        until = asyncio.get_running_loop().time() + settle_s
+        while True:
+            (back,) = await self.read(device, [position])
+            if _says(back, value) or asyncio.get_running_loop().time() >= until:
+                return back
+            await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def browse(self, device: int, search: str) -> list[Found]:
         """Return the variables below the device's root, or of its whole server."""
@@ -141,6 +150,13 @@ def _place(station: Station, position: int) -> Place:
         if place.tag.position == position:
             return place
     raise RequestError(f"no tag at {position}", status=404, code="unknown-tag")
+
+
+def _says(read: Value, written: float | str) -> bool:
+    """Whether a tag reads back as it was written."""
+    if isinstance(read.value, str) or read.value is None:
+        return read.value == str(written)
+    return math.isclose(read.value, float(written), rel_tol=1e-6, abs_tol=1e-9)
 
 
 def _raw(place: Place, value: float | str) -> bool | int | float | str:

@@ -17,6 +17,7 @@ from gateway.adapters.opcua.browsing import browse
 from gateway.adapters.opcua.config import Connection, Place
 from gateway.adapters.opcua.decode import moment_us
 from gateway.adapters.opcua.identification import identify, origin_of
+from gateway.adapters.opcua.methods import call
 from gateway.adapters.opcua.station import Station
 from gateway.adapters.opcua.trust import Distrusted, Trust
 from gateway.adapters.opcua.turns import LONGEST_WAIT_S, TurnClient, Turns
@@ -115,10 +116,13 @@ class Session:
             raise Unavailable(reason_of(error)) from error
 
     async def write(self, place: Place, raw: bool | int | float | str) -> None:
-        """Write one node's value in the type that it has. Raises Unavailable or RequestError."""
+        """Write one node's value in the type that it has, or by its method. Raises Unavailable or RequestError."""
         client = self._connected()
         node = client.get_node(self.node(place.address.node))
         try:
+            if place.address.call is not None:
+                await call(client, place.address.call, raw, self.node)
+                return
             kind = await node.read_data_type_as_variant_type()
             await node.write_value(ua.DataValue(ua.Variant(raw, kind)))
         except ua.UaStatusCodeError as error:

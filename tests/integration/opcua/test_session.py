@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from asyncua import Server, ua
 from numpy.typing import NDArray
 
@@ -13,8 +14,10 @@ from gateway.adapter import Workplace
 from gateway.adapters.opcua.room import OpcuaRoom
 from muster.clock import SystemClock
 from muster.device import Device, ReportMode, Tag
+from muster.errors import RequestError
 from muster.events import Event, TextReading
 from muster.scans import How
+from simulators.modbus.ports import free_ports
 
 
 class Recorder:
@@ -91,6 +94,46 @@ async def test_changes_come_writes_read_back_and_a_restart_is_a_gap(tmp_path: Pa
         await until(lambda: (1, [1.5], How.UNSOLICITED) in sink.scans)
         kinds = {event.kind for event in sink.events}
         assert {"session_up", "identity", "clock", "gap"} <= kinds
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await server.stop()
+
+
+async def test_a_method_with_an_argument_is_given_the_value_in_its_own_type() -> None:
+    (port,) = free_ports(1)
+    server = await serve(port)
+    node = ua.NodeId("T", 2)
+    heard: list[ua.Variant] = []
+
+    async def obey(_: ua.NodeId, value: ua.Variant) -> list[ua.Variant]:
+        heard.append(value)
+        await server.write_attribute_value(node, ua.DataValue(ua.Variant(float(value.Value))))
+        return []
+
+    for name, kinds in (("Set", [ua.VariantType.Int16]), ("Mix", [ua.VariantType.Int16] * 2)):
+        await server.nodes.objects.add_method(ua.NodeId(name, 2), f"2:{name}", obey, kinds, [])
+    sink = Recorder()
+    room = OpcuaRoom(sink, SystemClock(), Workplace(1, "g", Path("unused")))
+    running = asyncio.create_task(room.run())
+    named = "nsu=urn:test;s="
+    tags = [
+        Tag(at, name, "int16", {"node": f"{named}T", "call": {"method": f"{named}{name}"}}, writable=True)
+        for at, name in enumerate(("Set", "Mix"), 1)
+    ]
+    connection = {
+        "url": f"opc.tcp://127.0.0.1:{port}",
+        "security": {"policy": "None", "mode": "none"},
+    }
+    try:
+        await room.configure(
+            {1: Device(1, 1, "P", "P", 1, "opcua", connection, ReportMode.PERIODIC, 0.2, tags)}
+        )
+        await until(lambda: room.diagnostics(1).session == "up")
+        await room.write(1, 1, 42)
+        assert [(one.Value, one.VariantType) for one in heard] == [(42, ua.VariantType.Int16)]
+        with pytest.raises(RequestError, match="2 arguments"):
+            await room.write(1, 2, 1)
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

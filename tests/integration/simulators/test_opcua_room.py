@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from asyncua import Client, ua
+from msgspec.structs import replace
 
 from gateway.adapter import Workplace
 from gateway.adapters.opcua.room import OpcuaRoom
@@ -171,6 +172,24 @@ async def test_a_servers_clock_jumps_whole_and_the_room_says_so(
         await plant.fleet.faults.lift()
         await until(lambda: not off(plant.told(OPEN, "clock")[-1].detail["offset_us"]))
         assert len(plant.told(OPEN, "session_up")) == 1
+
+
+async def test_a_tag_is_written_by_the_methods_that_it_names(tmp_path: Path) -> None:
+    async with working(tmp_path) as plant:
+        device = plant.devices[OPEN]
+        methods = {"method": "{root}.Start", "off_method": "{root}.Stop"}
+        tags = [
+            replace(tag, address={**tag.address, "call": methods}) if tag.name == "start" else tag
+            for tag in device.tags
+        ]
+        start = next(tag.position for tag in tags if tag.name == "start")
+        await plant.room.configure({**plant.devices, OPEN: replace(device, version=2, tags=tags)})
+        plant.sink.scans.clear()
+        await until(lambda: plant.scanned(OPEN))
+        before = plant.servers[OPEN].requests
+        for value in (0, 1, 0):
+            assert (await plant.room.write(OPEN, start, value)).value == value
+        assert plant.servers[OPEN].requests == before + 3
 
 
 async def test_a_machine_starts_and_stops_when_its_methods_are_called(tmp_path: Path) -> None:

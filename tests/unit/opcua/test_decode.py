@@ -108,3 +108,19 @@ def test_a_node_may_continue_the_devices_root() -> None:
     assert understand(one).places[0].address.node == "nsu=urn:x;s=Press.T"
     with pytest.raises(ConfigError, match=r"needs connection\.root"):
         understand(msgspec.structs.replace(one, connection={"url": "opc.tcp://h"}))
+
+
+@pytest.mark.parametrize(
+    ("tag", "field"),
+    [
+        ({"type": "float64", "writable": True}, "tags[t].address.call.off_method"),
+        ({"type": "bool", "writable": False}, "tags[t].address.call"),
+    ],
+)
+def test_methods_go_with_a_tag_that_they_can_write(tag: dict[str, object], field: str) -> None:
+    address = {"node": "i=1", "call": {"method": "i=2", "off_method": "i=3"}}
+    tags = [Tag(position=1, name="t", address=address, **tag)]  # type: ignore[arg-type]
+    device = Device(1, 1, "P", "P", 1, "opcua", {"url": "opc.tcp://a:1"}, ReportMode.POLLED, 1.0, tags)
+    with pytest.raises(ConfigError) as caught:
+        understand(device)
+    assert str(caught.value).startswith(field)
