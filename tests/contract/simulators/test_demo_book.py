@@ -9,11 +9,18 @@ import numpy as np
 import pytest
 
 from deploy.protocols import protocol_infos
+from muster.clock import SystemClock
 from services import ledger
 from services.ledger import Registered, Report
-from simulators import pollcounter, replay
+from simulators import pollcounter
 from simulators.fleet.book import demo_book
 from simulators.fleet.plan import endpoint_count
+from simulators.mqtt.link import Broker
+from simulators.replays.modbus import ModbusPlayer
+from simulators.replays.mqtt import MqttPlayer
+from simulators.replays.opcua import OpcuaPlayer
+from simulators.replays.player import Player, book
+from simulators.replays.recording import Recording, load
 
 
 def report(document: dict[str, Any]) -> Report:
@@ -50,14 +57,23 @@ def test_every_device_of_the_fleet_is_called_simulated() -> None:
     assert len({device["serial_number"] for device in devices}) == 520
 
 
-def test_a_replays_book_has_nothing_wrong_with_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("protocol", ["modbus", "mqtt", "opcua"])
+def test_a_replays_book_has_nothing_wrong_with_it(tmp_path: Path, protocol: str) -> None:
     path = tmp_path / "1号泵 记录.csv"
     path.write_text("at;Volume Flow RateRMS;Volume Flow RateRMS;\n2020-03-09 10:14:33;1;2;3\n", "utf-8")
-    found = report(replay.book(replay.load(path), "127.0.0.1", 15000, "demo-1", 1.0))
+    found = report(book(player(protocol, load(path)), "demo-1", 1.0))
     assert found.errors == []
     assert found.warnings == []
-    widest = replay.Recording("wide", [f"c{at}" for at in range(249)], np.ones((1, 249)), np.ones(1))
-    assert report(replay.book(widest, "127.0.0.1", 15000, "demo-1", 1.0, "float32")).errors == []
+    widest = Recording("wide", [f"c{at}" for at in range(249)], np.ones((1, 249)), np.ones(1))
+    assert report(book(player(protocol, widest), "demo-1", 1.0)).errors == []
+
+
+def player(protocol: str, recording: Recording) -> Player:
+    if protocol == "modbus":
+        return ModbusPlayer(recording, "127.0.0.1", 15000, "float32")
+    if protocol == "opcua":
+        return OpcuaPlayer(recording, "127.0.0.1", 15000, SystemClock())
+    return MqttPlayer(recording, Broker(port=15000), {"host": "127.0.0.1", "port": 15000}, SystemClock())
 
 
 def test_the_counting_equipments_book_has_nothing_wrong_with_it() -> None:
