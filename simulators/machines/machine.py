@@ -27,11 +27,7 @@ class Machine:
         return {
             "ts": now_ms,
             "values": {point.name: self.value(point) for point in self.kind.points},
-            "device": {
-                "vendor": self.identity.vendor,
-                "model": self.identity.model_name,
-                "serial_number": self.identity.serial_number,
-            },
+            "device": self.identity.facts,
         }
 
     def obey(self, command: bytes) -> bytes:

@@ -35,6 +35,11 @@ class Identity:
         """The vendor's name, which alone tells that no real machine answers."""
         return "Muster Simulator" if self.origin == "simulated" else "Muster Replay"
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """What a message says of it."""
+        return {"vendor": self.vendor, "model": self.model_name, "serial_number": self.serial_number}
+
     def objects(self) -> dict[int, bytes]:
         """Return the objects of the device identification (Application Protocol V1.1b3, clause 6.21)."""
         texts = {

@@ -1,7 +1,6 @@
 """A simulated server's own application certificate (OPC 10000-6 §6.2.2): self-signed, for its URI and its hosts."""
 
 import hashlib
-import os
 from collections.abc import Iterable
 from datetime import timedelta
 from ipaddress import ip_address
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from muster.clock import Clock, to_datetime
+from muster.files import replace_file
 
 _LASTS_DAYS = 3650
 _RENEW_BEFORE = timedelta(days=30)
@@ -35,8 +35,8 @@ def keep(folder: Path, numbers: Iterable[int], host: str, clock: Clock) -> dict[
         certificate, key = files(folder, number)
         if not (certificate.exists() and key.exists() and _lasts(certificate, clock)):
             made, private = make(number, host)
-            _write(key, private)
-            _write(certificate, made)
+            replace_file(key, private)
+            replace_file(certificate, made)
         thumbprints[number] = hashlib.sha1(certificate.read_bytes()).hexdigest().upper()
     return thumbprints
 
@@ -66,10 +66,3 @@ def _lasts(certificate: Path, clock: Clock) -> bool:
     held = x509.load_der_x509_certificate(certificate.read_bytes())
     now = to_datetime(clock.now_us())
     return held.not_valid_before_utc <= now < held.not_valid_after_utc - _RENEW_BEFORE
-
-
-def _write(path: Path, content: bytes) -> None:
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-    unfinished.replace(path)

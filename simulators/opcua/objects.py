@@ -7,9 +7,10 @@ nsu=urn:muster:simulator;s=<device>.Start, .Stop     methods without arguments, 
 
 from collections.abc import Callable
 
-from asyncua import Server, ua
+from asyncua import Node, Server, ua
 
 from simulators.machines.machine import Machine
+from simulators.modbus.identity import Identity
 
 NAMESPACE = "urn:muster:simulator"
 _START = "start"
@@ -28,16 +29,12 @@ async def add(
     said = await holder.add_object(
         ua.NodeId(f"{machine.code}.Identification", index), f"{index}:Identification"
     )
-    identity = machine.identity
-    for name, text in {
-        "Manufacturer": identity.vendor,
-        "Model": identity.model_name,
-        "SerialNumber": identity.serial_number,
-        "ProductInstanceUri": f"{NAMESPACE}:{identity.serial_number}",
-    }.items():
-        await said.add_property(
-            ua.NodeId(f"{machine.code}.Identification.{name}", index), f"{index}:{name}", text
-        )
+    where = f"{machine.code}.Identification"
+    await add_nameplate(said, index, where, machine.identity)
+    product = f"{NAMESPACE}:{machine.identity.serial_number}"
+    await said.add_property(
+        ua.NodeId(f"{where}.ProductInstanceUri", index), f"{index}:ProductInstanceUri", product
+    )
     found: dict[str, ua.NodeId] = {}
     for point in machine.kind.points:
         value = machine.value(point)
@@ -60,6 +57,16 @@ async def add(
                 ua.NodeId(f"{machine.code}.{name}", index), f"{index}:{name}", obey, [], []
             )
     return found
+
+
+async def add_nameplate(holder: Node, index: int, where: str, identity: Identity) -> None:
+    """Add what a device says that it is, as properties of `holder`, whose node id is `where`."""
+    for name, text in {
+        "Manufacturer": identity.vendor,
+        "Model": identity.model_name,
+        "SerialNumber": identity.serial_number,
+    }.items():
+        await holder.add_property(ua.NodeId(f"{where}.{name}", index), f"{index}:{name}", text)
 
 
 def variant(value: float | bool) -> ua.VariantType:

@@ -7,13 +7,12 @@ a certificate it accepts only signed and encrypted sessions, whoever the client 
 import asyncio
 import copy
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from asyncua import Server, ua
 
-from muster import __version__
 from muster.clock import Clock, to_datetime
 from muster.errors import Unavailable
 from simulators.equipment import Equipment, Place
@@ -21,8 +20,8 @@ from simulators.faults import Fault, FaultKind
 from simulators.machines.machine import Machine
 from simulators.opcua import certificate
 from simulators.opcua.front import Front
-from simulators.opcua.nodes import LightServer
 from simulators.opcua.objects import NAMESPACE, add, variant
+from simulators.opcua.standing import ended, prepared
 
 KINDS = frozenset(
     {
@@ -85,17 +84,10 @@ class OpcuaServer(Equipment):
         """Build the address space and listen. Raises Unavailable when the port is taken."""
         if self._server is not None:
             return
-        server = Server(iserver=LightServer())
-        await server.init()
+        endpoint = f"opc.tcp://{self.host}:{self.port}"
+        server = await prepared(endpoint, certificate.uri(self.number), NAMESPACE, "Muster Simulator")
         server.socket_address = (_BEHIND, 0)
         server.disable_clock()
-        server.set_endpoint(f"opc.tcp://{self.host}:{self.port}")
-        server.set_server_name("Muster Simulator")
-        await server.set_application_uri(certificate.uri(self.number))
-        built = datetime(2026, 1, 1, tzinfo=UTC)
-        await server.set_build_info(
-            NAMESPACE, "Muster Simulator", "Muster Simulator", __version__, "0", built
-        )
         await self._protect(server)
         index = await server.register_namespace(NAMESPACE)
         for machine in self._machines.values():
@@ -118,9 +110,7 @@ class OpcuaServer(Equipment):
         server, self._server = self._server, None
         if server is not None:
             await self._front.close()
-            for session in list(server.iserver._external_sessions.values()):  # else they outlive the server
-                await session.close_session(delete_subs=True)
-            await server.stop()
+            await ended(server)
 
     async def _suffer(self, fault: Fault | None) -> None:
         kind = None if fault is None else fault.kind

@@ -30,8 +30,7 @@ class MqttPlayer(Player):
         self._heard_at, self._clock = dict(heard_at), clock
         place = re.sub(r"[^0-9A-Za-z_-]", "-", recording.name)  # NATS bears no blanks in topics
         self._data, self._status = f"{_ROOT}/{place}/data", f"{_ROOT}/{place}/status"
-        said = identity(recording)
-        self._device = {"vendor": said.vendor, "model": said.model_name, "serial_number": said.serial_number}
+        self._device = identity(recording).facts
         will = Will(self._status, b"offline", retain=True)
         self._link = Link(
             f"{_ROOT}-{place}", broker, [f"{_ROOT}/{place}/set"], lambda: will, self._up, _unheard

@@ -4,15 +4,14 @@ nsu=urn:muster:replay;s=replay            the device
 nsu=urn:muster:replay;s=replay.<column>   a column; a cell without a number is NaN
 """
 
-from datetime import UTC, datetime
 from typing import Any
 
 from asyncua import Server, ua
 
-from muster import __version__
 from muster.clock import Clock, to_datetime
 from muster.errors import Unavailable
-from simulators.opcua.nodes import LightServer
+from simulators.opcua.objects import add_nameplate
+from simulators.opcua.standing import ended, prepared
 from simulators.replays.player import ROW, Player, identity
 from simulators.replays.recording import Recording
 
@@ -34,23 +33,11 @@ class OpcuaPlayer(Player):
 
     async def open(self) -> None:
         """Build the address space and listen, the first row shown. Raises Unavailable when the port is taken."""
-        server = Server(iserver=LightServer())
-        await server.init()
-        server.set_endpoint(self._url)
-        server.set_server_name("Muster Replay")
-        await server.set_application_uri(_NAMESPACE)
-        built = datetime(2026, 1, 1, tzinfo=UTC)
-        await server.set_build_info(_NAMESPACE, "Muster Replay", "Muster Replay", __version__, "0", built)
+        server = await prepared(self._url, _NAMESPACE, _NAMESPACE, "Muster Replay")
         server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
         index = await server.register_namespace(_NAMESPACE)
         holder = await server.nodes.objects.add_object(ua.NodeId(_DEVICE, index), f"{index}:{_DEVICE}")
-        said = identity(self.recording)
-        for name, text in {
-            "Manufacturer": said.vendor,
-            "Model": said.model_name,
-            "SerialNumber": said.serial_number,
-        }.items():
-            await holder.add_property(ua.NodeId(f"{_DEVICE}.{name}", index), f"{index}:{name}", text)
+        await add_nameplate(holder, index, _DEVICE, identity(self.recording))
         for name in (ROW, *self.recording.columns):
             variable = await holder.add_variable(
                 ua.NodeId(f"{_DEVICE}.{name}", index), f"{index}:{name}", 0.0, ua.VariantType.Double
@@ -67,7 +54,7 @@ class OpcuaPlayer(Player):
         """Close every session and the port."""
         server, self._server = self._server, None
         if server is not None:
-            await server.stop()
+            await ended(server)
 
     async def show(self, row: int) -> None:
         """Let the variables hold this row."""
