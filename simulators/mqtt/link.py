@@ -14,6 +14,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from pydantic import BaseModel, ConfigDict, Field
 
 from muster.errors import ConfigError
+from simulators.equipment import Equipment
+from simulators.faults import Fault, FaultKind
 
 _log = structlog.get_logger()
 
@@ -156,3 +158,34 @@ class Link:
 async def _end(client: Client) -> None:
     client.disconnect()
     await asyncio.to_thread(client.loop_stop)
+
+
+class LinkedEquipment(Equipment):
+    """Equipment whose endpoint is one connection to a broker; whoever makes it sets `_link`."""
+
+    _link: Link
+
+    @property
+    def connections(self) -> int:
+        """How many connections to the broker are up."""
+        return self._link.connections
+
+    @property
+    def listening(self) -> bool:
+        """Whether it is meant to be connected."""
+        return self._link.wanted
+
+    async def open(self) -> None:
+        """Connect as soon as the broker answers."""
+        self._link.open()
+
+    async def _suffer(self, fault: Fault | None) -> None:
+        if fault is not None and fault.kind is FaultKind.REFUSE:
+            await self._refuse()
+            return
+        self._link.open()
+        await self._link.twin(fault is not None and fault.kind is FaultKind.DUPLICATE_CLIENT)
+
+    async def _refuse(self) -> None:
+        """Be there no longer."""
+        await self._link.leave()

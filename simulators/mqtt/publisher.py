@@ -14,10 +14,10 @@ from collections.abc import Mapping
 
 from muster.clock import Clock
 from muster.errors import RequestError
-from simulators.equipment import Equipment, Place
+from simulators.equipment import Place
 from simulators.faults import SHIFTS_S, Fault, FaultKind
 from simulators.machines.machine import Machine
-from simulators.mqtt.link import Broker, Link, Will
+from simulators.mqtt.link import Broker, Link, LinkedEquipment, Will
 
 ROOT = "muster-sim"
 _OVERSIZE_BYTES = 300_000
@@ -34,7 +34,7 @@ def status_topic(site: str) -> str:
     return f"{ROOT}/{site}/status"
 
 
-class Publisher(Equipment):
+class Publisher(LinkedEquipment):
     """One connection and its machines, by their place on the endpoint. seed: of what garbage looks like."""
 
     kinds = frozenset(
@@ -82,31 +82,10 @@ class Publisher(Equipment):
             self._obey,
         )
 
-    @property
-    def connections(self) -> int:
-        """How many connections to the broker are up."""
-        return self._link.connections
-
-    @property
-    def listening(self) -> bool:
-        """Whether it is meant to be connected."""
-        return self._link.wanted
-
-    async def open(self) -> None:
-        """Connect as soon as the broker answers."""
-        self._link.open()
-
     async def close(self) -> None:
         """Say that it leaves, and leave."""
         self._link.send(status_topic(self._site), b"offline", retain=True)
         await self._link.leave()
-
-    async def _suffer(self, fault: Fault | None) -> None:
-        if fault is not None and fault.kind is FaultKind.REFUSE:
-            await self._link.leave()
-            return
-        self._link.open()
-        await self._link.twin(fault is not None and fault.kind is FaultKind.DUPLICATE_CLIENT)
 
     def publish(self) -> None:
         """Publish what every machine measures now, or do what the fault in force says."""

@@ -17,11 +17,11 @@ from collections.abc import Mapping
 from muster.clock import SECOND_US, Clock
 from muster.errors import Rejected
 from muster.sparkplug import DataType, Metric, Payload, decode, encode
-from simulators.equipment import Equipment, Place
+from simulators.equipment import Place
 from simulators.faults import SHIFTS_S, Fault, FaultKind
 from simulators.machines.machine import Machine
 from simulators.modbus.identity import Identity
-from simulators.mqtt.link import Broker, Link, Will
+from simulators.mqtt.link import Broker, Link, LinkedEquipment, Will
 from simulators.sparkplug.metrics import ALIASES, Speaker, identity
 
 GROUP = "muster-sim"
@@ -35,7 +35,7 @@ def node_name(enterprise: str, site: str) -> str:
     return f"{enterprise}-{site}"
 
 
-class EdgeNode(Equipment):
+class EdgeNode(LinkedEquipment):
     """One edge node and its machines, by their place on the endpoint. seed: of what garbage looks like."""
 
     kinds = frozenset(
@@ -94,31 +94,13 @@ class EdgeNode(Equipment):
             self._obey,
         )
 
-    @property
-    def connections(self) -> int:
-        """How many connections to the broker are up."""
-        return self._link.connections
-
-    @property
-    def listening(self) -> bool:
-        """Whether it is meant to be connected."""
-        return self._link.wanted
-
-    async def open(self) -> None:
-        """Connect as soon as the broker answers."""
-        self._link.open()
-
     async def close(self) -> None:
         """Say that it dies, for a farewell keeps the broker from saying so, and leave."""
         self._link.send(self._topic("NDEATH"), self._death())
         await self._link.leave()
 
-    async def _suffer(self, fault: Fault | None) -> None:
-        if fault is not None and fault.kind is FaultKind.REFUSE:
-            await self.close()
-            return
-        self._link.open()
-        await self._link.twin(fault is not None and fault.kind is FaultKind.DUPLICATE_CLIENT)
+    async def _refuse(self) -> None:
+        await self.close()
 
     def publish(self) -> None:
         """Publish what has changed of every machine, or do what the fault in force says."""
