@@ -78,22 +78,6 @@ alter table scan set (timescaledb.compress, timescaledb.compress_segmentby = 'de
 -- The width of chunks to come.
 select set_chunk_time_interval('public.scan', %(width)s::interval);
 
--- name: chunks
--- The chunks of the hypertable with their ranges and their bytes on disk.
-select chunk.chunk_name, chunk.range_start, chunk.range_end, coalesce(size.total_bytes, 0)
-from timescaledb_information.chunks chunk
-left join chunks_detailed_size('public.scan') size using (chunk_schema, chunk_name)
-where chunk.hypertable_schema = 'public' and chunk.hypertable_name = 'scan'
-order by chunk.range_start;
-
--- name: drop_chunk
--- One chunk whole.
-select drop_chunks('public.scan', older_than => %(end)s::timestamptz, newer_than => %(start)s::timestamptz);
-
--- name: empty_odd
--- Scans of odd times, all at once.
-truncate scan_other;
-
 -- name: due_for_columns
 -- Chunks that ended and are not, or not wholly, in columns: late scans come into a chunk as rows.
 select format('%%I.%%I', chunk.schema_name, chunk.table_name)

@@ -82,8 +82,6 @@ class Housekeeping:
         """Make what is missing for now and the time ahead."""
         now = self._now()
         for table in self._raw:
-            if table.hypertable:
-                continue
             made = await partitions.ensure(connection, table, now, self._width)
             _made.inc(len(made))
         _made.inc(len(await partitions.ensure(connection, MINUTES, now, MINUTES_WIDTH)))

@@ -16,7 +16,6 @@ from store.connection import translated
 from store.queries import load
 
 _QUERIES = load("store", "partitions.sql")
-_ENGINE = load("store", "engine.sql")
 _BOUND = re.compile(r"FOR VALUES FROM \('([^']+)'\) TO \('([^']+)'\)")
 _LOCK_WAIT = "3s"
 EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
@@ -81,7 +80,7 @@ async def existing(connection: AsyncConnection[TupleRow], table: Table) -> list[
     """Return the range partitions, or chunks, of `table`, oldest first."""
     if table.hypertable:
         with translated():
-            cursor = await connection.execute(_ENGINE["chunks"])
+            cursor = await connection.execute(_QUERIES["chunks"])
             return [
                 Partition(name, start.astimezone(UTC), end.astimezone(UTC), size)
                 for name, start, end, size in await cursor.fetchall()
@@ -102,11 +101,13 @@ async def ensure(
 ) -> list[str]:
     """Make the partitions of `table` up to `ahead` widths after `now`'s; return the names of those made.
 
-    After a time in which nobody made any, the ranges between are made too.
+    After a time in which nobody made any, the ranges between are made too. A hypertable makes its own.
 
     Raises:
         Unavailable: a lock could not be had in time; try again.
     """
+    if table.hypertable:
+        return []
     spans = [(partition.start, partition.end) for partition in await existing(connection, table)]
     current = EPOCH + (now - EPOCH) // width * width
     begin = current - width
@@ -155,7 +156,7 @@ async def drop(
                 )
                 if table.hypertable:
                     span = {"start": partition.start, "end": partition.end}
-                    await connection.execute(_ENGINE["drop_chunk"], span)
+                    await connection.execute(_QUERIES["drop_chunk"], span)
                 else:
                     await connection.execute(
                         sql.SQL(_QUERIES["drop_partition"]).format(partition=sql.Identifier(partition.name))
@@ -184,7 +185,7 @@ async def empty_other(connection: AsyncConnection[TupleRow], table: Table, reaso
             first, last, size = row
             await connection.execute(_QUERIES["record"], (table.other, first, last, size, reason))
             if table.hypertable:
-                await connection.execute(_ENGINE["empty_odd"])
+                await connection.execute(_QUERIES["empty_odd"])
             else:
                 await connection.execute(sql.SQL(_QUERIES["drop_other"]).format(**names))
                 await connection.execute(sql.SQL(_QUERIES["create_other"]).format(**names))

@@ -49,3 +49,19 @@ select pg_total_relation_size(to_regclass('public.' || %(other)s));
 -- name: size_of_database
 -- Bytes on disk of everything in this database.
 select pg_database_size(current_database());
+
+-- name: chunks
+-- The chunks of the hypertable with their ranges and their bytes on disk.
+select chunk.chunk_name, chunk.range_start, chunk.range_end, coalesce(size.total_bytes, 0)
+from timescaledb_information.chunks chunk
+left join chunks_detailed_size('public.scan') size using (chunk_schema, chunk_name)
+where chunk.hypertable_schema = 'public' and chunk.hypertable_name = 'scan'
+order by chunk.range_start;
+
+-- name: drop_chunk
+-- One chunk whole.
+select drop_chunks('public.scan', older_than => %(end)s::timestamptz, newer_than => %(start)s::timestamptz);
+
+-- name: empty_odd
+-- Scans of odd times, all at once.
+truncate scan_other;

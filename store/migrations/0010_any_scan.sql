@@ -25,16 +25,3 @@ cross join lateral (
     order by scan.time desc limit 1
 ) newest
 where device.enterprise <@ (select permitted_enterprises());
-
-create or replace view latest_reading with (security_barrier) as
-select tag.device, tag.position, tag.name as tag, newest.time, newest.received, newest.value, newest.quality, newest.batch
-from tag
-cross join lateral (
-    select scan.time, scan.received, scan.value[tag.position] as value,
-           coalesce(scan.quality[tag.position], 0)::smallint as quality, scan.batch
-    from any_scan scan
-    where scan.device = tag.device and scan.time between now() - interval '1 day' and now() + interval '1 day'
-      and (scan.value[tag.position] is not null or scan.quality[tag.position] <> 0)
-    order by scan.time desc limit 1
-) newest
-where tag.enterprise <@ (select permitted_enterprises()) and tag.retired_at is null;
