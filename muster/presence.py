@@ -64,6 +64,9 @@ class Transition:
     reason: str
 
 
+_SOLICITED, _UNSOLICITED = int(How.SOLICITED), int(How.UNSOLICITED)
+
+
 def fresh(
     scans: Scans, window_us: NDArray[np.int64], clock_offset_us: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
@@ -76,6 +79,6 @@ def fresh(
     notification's is, corrected by the offset. History is never fresh.
     """
     age = scans.received - (scans.time - clock_offset_us)
-    in_time = (scans.how == How.SOLICITED) | ((scans.how == How.UNSOLICITED) & (age <= window_us))
+    in_time = (scans.how == _SOLICITED) | ((scans.how == _UNSOLICITED) & (age <= window_us))
     is_fresh: NDArray[np.bool_] = in_time & scans.good()
     return is_fresh

@@ -123,5 +123,7 @@ class Scans:
         present = self.value.view(np.uint64) != NULL_BITS
         if self.quality is not None:
             present &= self.quality == 0
+        if present.all():
+            return self.offsets[1:] > self.offsets[:-1]
         counts = np.concatenate([[0], np.cumsum(present)])
         return counts[self.offsets[1:]] > counts[self.offsets[:-1]]

@@ -171,19 +171,22 @@ class Watch:
         until_us: int,
     ) -> None:
         """Take up the scans that change no state; put the others into `happened`."""
-        counts = kept & (scans.how != How.HISTORY)
-        rows, good = rows[counts], fresh(scans, self._window[rows], clock_offset_us)[counts]
-        received = np.minimum(scans.received[counts], until_us)
+        good = fresh(scans, self._window[rows], clock_offset_us)
+        received = np.minimum(scans.received, until_us)
+        counts = kept & (scans.how != _HISTORY)
+        if not counts.all():
+            rows, good, received = rows[counts], good[counts], received[counts]
         state = self._state[rows]
         window = self._window[rows]
-        steady = (state == State.CONNECTED) & (received <= self._good[rows] + window)
+        steady = (state == _CONNECTED) & (received <= self._good[rows] + window)
         steady &= ~(good & self._said[rows])
-        steady |= (state == State.RESPONDING) & ~good & (received <= self._answer[rows] + window)
-        uneven = np.zeros(len(self._device), np.bool_)
-        uneven[rows[~steady]] = True
-        if happened:
+        if not steady.all():
+            steady |= (state == _RESPONDING) & ~good & (received <= self._answer[rows] + window)
+        if happened or not steady.all():
+            uneven = np.zeros(len(self._device), np.bool_)
+            uneven[rows[~steady]] = True
             uneven[list(happened)] = True
-        steady = ~uneven[rows]
+            steady = ~uneven[rows]
         np.maximum.at(self._answer, rows[steady], received[steady])
         steady_good = steady & good
         np.maximum.at(self._good, rows[steady_good], received[steady_good])
@@ -193,10 +196,13 @@ class Watch:
 
     def _ends(self) -> NDArray[np.int64]:
         """Return when each device's state ends if nothing more comes, (n,) µs; a far time for never."""
+        connected = self._state == _CONNECTED
+        if connected.all():
+            return self._good + self._window
         newest = np.select(
-            [self._state == State.CONNECTED, self._state == State.RESPONDING],
+            [connected, self._state == _RESPONDING],
             [self._good, self._answer],
-            np.where((self._state == State.UNOBSERVED) & ~self._gone, self._kept, -NEVER),
+            np.where((self._state == _UNOBSERVED) & ~self._gone, self._kept, -NEVER),
         )
         return newest + self._window
 
@@ -342,6 +348,8 @@ _COLUMNS = {
     "gone": "?",
     "said": "?",
 }
+_CONNECTED, _RESPONDING, _UNOBSERVED = int(State.CONNECTED), int(State.RESPONDING), int(State.UNOBSERVED)
+_HISTORY = int(How.HISTORY)
 _GOOD, _ANSWER, _SESSION_UP, _ANSWERED, _ERROR, _SESSION_DOWN, _REMOVED = range(7)
 _EVENTS = {
     "session_up": _SESSION_UP,
