@@ -19,7 +19,7 @@ from api.database import Database, Reading
 from benchmarks.samples import Pairs
 from benchmarks.servers import Servers, servers
 from bus.subjects import PARTITIONS
-from evidence.counting import questions
+from evidence.counting import instant, questions
 from evidence.counting.count import count
 from evidence.counting.timeline import window
 from muster.clock import to_us
@@ -62,7 +62,7 @@ async def _ask(around: Servers, begin: datetime, repeats: int) -> dict[str, Any]
 
     async def past(reading: Reading) -> None:
         at = begin + timedelta(days=draw.uniform(1, DAYS))
-        devices = await questions.states(reading.connection, at, reading.now, _DEFINITION)
+        devices = await instant.states(reading.connection, at, reading.now, _DEFINITION)
         count(devices, "rehearsal", {})
 
     async def month(reading: Reading) -> None:

@@ -1,4 +1,4 @@
-"""The loop that keeps the database in order: partitions ahead, roll-ups, the disk budget.
+"""The loop that keeps the database in order: partitions ahead, roll-ups, checkpoints, the disk budget.
 
 Runs as the database's owner, once per installation; a second one does the same work again and harms nothing.
 """
@@ -15,7 +15,7 @@ from psycopg.rows import TupleRow
 
 from muster.clock import Clock, to_datetime
 from muster.errors import Unavailable
-from store import budget, engine, partitions, rollup
+from store import budget, checkpoints, engine, partitions, rollup
 from store.connection import connected
 from store.engine import Engine
 from store.partitions import MINUTES, MINUTES_WIDTH, RAW, RAW_IN_CHUNKS, Table
@@ -26,12 +26,14 @@ PARTITIONS_EVERY_S = 60.0
 BUDGET_EVERY_S = 15.0
 ROLL_UP_EVERY_S = 5.0
 COLUMNS_EVERY_S = 60.0
+CHECKPOINTS_EVERY_S = 60.0
 RETRY_S = 2.0
 
 _bytes = Gauge("muster_store_bytes", "Bytes of the database on disk, write-ahead log excluded")
 _budget_bytes = Gauge("muster_store_budget_bytes", "The disk budget")
 _made = Counter("muster_store_partitions_made_total", "Partitions made")
 _columns = Counter("muster_store_chunks_into_columns_total", "Chunks turned into columns")
+_checkpoints = Counter("muster_store_checkpoints_total", "Checkpoints of the frame and of presence made")
 _rolled = Counter("muster_store_rollup_marks_total", "Due marks rolled up")
 
 
@@ -64,13 +66,14 @@ class Housekeeping:
         self._engine = await engine.detect(connection)
         if self._engine.hypertable:
             await engine.widen(connection, self._width)
-        due = dict.fromkeys((self.make_partitions, self.keep_budget, self.roll_up, self.to_columns), 0.0)
         every = {
             self.make_partitions: PARTITIONS_EVERY_S,
             self.keep_budget: BUDGET_EVERY_S,
             self.roll_up: ROLL_UP_EVERY_S,
             self.to_columns: COLUMNS_EVERY_S,
+            self.make_checkpoints: CHECKPOINTS_EVERY_S,
         }
+        due = dict.fromkeys(every, 0.0)
         while not stop.is_set():
             for job, at in due.items():
                 if self._clock.monotonic() >= at:
@@ -104,6 +107,10 @@ class Housekeeping:
         """Turn chunks that have passed into columns, where the engine has them."""
         if self._engine.hypertable and self._engine.columnstore:
             _columns.inc(await engine.into_columns(connection, self._now()))
+
+    async def make_checkpoints(self, connection: AsyncConnection[TupleRow]) -> None:
+        """Make the checkpoints by which a past count reads few rows."""
+        _checkpoints.inc(await checkpoints.make_checkpoints(connection))
 
     @property
     def _raw(self) -> Sequence[Table]:

@@ -20,7 +20,7 @@ from psycopg_pool import PoolTimeout
 
 from api.database import Database, Reading
 from api.live.tick import Tick, changes_text, count_text, follow, snapshot_text
-from evidence.counting import questions
+from evidence.counting import instant, questions
 from evidence.counting.count import SCOPES, Scope
 from evidence.counting.timeline import Stretches, Window, window
 from muster.clock import Clock, to_us
@@ -151,7 +151,7 @@ class Hub:
     async def _tick(self) -> None:
         before = self._ticks[-1] if self._ticks else None
         async with self._database.reading(None) as reading:
-            devices = await questions.states(reading.connection, reading.now, reading.now, self._definition)
+            devices = await instant.states(reading.connection, reading.now, reading.now, self._definition)
             owners = await reading.rows("device_enterprises")
             receipts = await reading.rows("recent_receipts" if self._received else "newest_receipts")
             self._received |= {row["device"]: row["received"] for row in receipts}

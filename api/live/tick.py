@@ -3,14 +3,16 @@
 A scope is an enterprise's number, or None for the operator's view of all.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import numpy as np
+
 from api.models.counts import DefinitionAnswer, FrameAnswer
 from api.models.live import DeviceState, LiveCount, LiveScope, LiveStates, LiveWindow
-from evidence.counting.count import SCOPES, Count, DeviceAt, Scope, count, frame
+from evidence.counting.count import SCOPES, Count, Scope, count, frame
+from evidence.counting.devices import DeviceAt, Devices
 from evidence.counting.timeline import Window
 from muster.presence import Definition, State
 
@@ -27,10 +29,10 @@ class Seen:
     step: int
 
     @classmethod
-    def of(cls, device: DeviceAt, received: datetime | None, at: datetime) -> "Seen":
-        """Return how a device whose newest reading came at `received` looks at `at`."""
+    def of(cls, state: State, received: datetime | None, at: datetime) -> "Seen":
+        """Return how a device in `state` whose newest reading came at `received` looks at `at`."""
         age_s = (at - received).total_seconds() if received else None
-        return cls(device.state, received, 99 if age_s is None else sum(age_s > limit for limit in _AGES_S))
+        return cls(state, received, 99 if age_s is None else sum(age_s > limit for limit in _AGES_S))
 
     def entry(self, device: int, at: datetime) -> DeviceState:
         """Return its entry in a `states` event."""
@@ -47,7 +49,7 @@ class Tick:
 
     number: int
     at: datetime
-    devices: Sequence[DeviceAt]
+    devices: Devices
     enterprise: Mapping[int, int]
     seen: Mapping[int, Seen]
     changed: frozenset[int]
@@ -56,23 +58,31 @@ class Tick:
     texts: dict[tuple[int | None, str], str] = field(default_factory=dict)
     """Serialized events by scope and sort, kept so that any number of viewers cost one serialization."""
 
-    def visible(self, scope: int | None) -> Sequence[DeviceAt]:
+    def visible(self, scope: int | None) -> Devices:
         """Return the devices that `scope` sees."""
         if scope is None:
             return self.devices
-        return [device for device in self.devices if self.enterprise.get(device.device) == scope]
+        numbers = self.devices.device.tolist()
+        return self.devices.at(
+            np.array([self.enterprise.get(device) == scope for device in numbers], np.bool_)
+        )
 
 
 def follow(
     before: Tick | None,
     at: datetime,
-    devices: Sequence[DeviceAt],
+    devices: Iterable[DeviceAt],
     enterprise: Mapping[int, int],
     received: Mapping[int, datetime],
     windows: Mapping[tuple[int | None, Scope], Window],
 ) -> Tick:
     """Return the tick after `before`."""
-    seen = {device.device: Seen.of(device, received.get(device.device), at) for device in devices}
+    columns = Devices.of(devices)
+    states = [kind.state for kind in columns.kinds]
+    seen = {
+        device: Seen.of(states[kind], received.get(device), at)
+        for device, kind in zip(columns.device.tolist(), columns.kind.tolist(), strict=True)
+    }
     was = before.seen if before else {}
     changed = frozenset(
         device
@@ -82,7 +92,7 @@ def follow(
     known = before.enterprise if before else {}
     gone = {device: known.get(device, 0) for device in was if device not in seen}
     number = before.number + 1 if before else 1
-    return Tick(number, at, devices, enterprise, seen, changed, gone, windows)
+    return Tick(number, at, columns, enterprise, seen, changed, gone, windows)
 
 
 def count_text(tick: Tick, scope: int | None, families: Mapping[str, str], definition: Definition) -> str:
@@ -106,7 +116,6 @@ def count_text(tick: Tick, scope: int | None, families: Mapping[str, str], defin
 
 def live_scope(counted: Count, window: Window | None) -> LiveScope:
     """Return a count as the live stream tells it."""
-    why = Counter(exclusion.reasons[0] for exclusion in counted.excluded)
     return LiveScope(
         marked=counted.marked,
         connected=counted.connected,
@@ -117,7 +126,7 @@ def live_scope(counted: Count, window: Window | None) -> LiveScope:
         by_industry=dict(counted.by_industry),
         by_origin=dict(counted.by_origin),
         excluded_total=len(counted.excluded),
-        excluded_by_reason=dict(why),
+        excluded_by_reason=dict(counted.by_reason),
         window=None
         if window is None
         else LiveWindow(
@@ -133,7 +142,7 @@ def snapshot_text(tick: Tick, scope: int | None) -> str:
     """Return the data of a `states` event that replaces everything known before."""
     key = (scope, "snapshot")
     if key not in tick.texts:
-        visible = [device.device for device in tick.visible(scope)]
+        visible = tick.visible(scope).device.tolist()
         tick.texts[key] = _states(tick, True, visible, [])
     return tick.texts[key]
 

@@ -1,6 +1,6 @@
 """Counts as the API tells them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -16,7 +16,8 @@ from api.models.counts import (
 )
 from api.moments import Asked
 from api.paging import pack
-from evidence.counting.count import Count, DeviceAt, Exclusion, Scope, count
+from evidence.counting.count import Count, Exclusion, Scope, count
+from evidence.counting.devices import DeviceAt
 from evidence.counting.timeline import DaysRule, Stretches, lasting, window
 from muster.clock import to_us
 
@@ -104,7 +105,7 @@ def following(rest: Sequence[Exclusion], moment: Asked, scope: Scope, limit: int
     return pack(LISTED, Position(to_us(moment.at), to_us(moment.known), scope, last))
 
 
-def evidenced(devices: Sequence[DeviceAt], scope: Scope, families: Mapping[str, str]) -> ProtocolScopeAnswer:
+def evidenced(devices: Iterable[DeviceAt], scope: Scope, families: Mapping[str, str]) -> ProtocolScopeAnswer:
     """Return the protocol families that counted devices speak."""
     counted = count(devices, scope, families)
     variants: dict[str, list[VariantAnswer]] = {}

@@ -36,7 +36,7 @@ from api.routes.count_answers import (
 )
 from api.routes.filters import EnterpriseCode, Industry, frame_filter
 from api.state import CurrentState, State
-from evidence.counting import questions
+from evidence.counting import instant, questions
 from evidence.counting.count import SCOPES, Scope, count, frame
 from evidence.counting.questions import Filter
 from evidence.counting.timeline import Stretches, series
@@ -93,7 +93,7 @@ async def count_devices(
     async with state.database.reading(viewer.enterprise) as reading:
         which = await frame_filter(reading, enterprise, industry)
         moment = asked(at, as_known_at, reading.now)
-        devices = await questions.states(reading.connection, moment.at, moment.known, state.definition, which)
+        devices = await instant.states(reading.connection, moment.at, moment.known, state.definition, which)
         over = await _stretches(reading, state, moment, moment.at - length, which)
         lasting: dict[Scope, DaysAnswer] = {}
         if days and at is None and as_known_at is None:
@@ -140,10 +140,10 @@ async def list_excluded(
         else:
             moment = asked(to_datetime(position.at), to_datetime(position.known), reading.now)
             scope = position.scope
-        devices = await questions.states(reading.connection, moment.at, moment.known, state.definition, which)
+        devices = await instant.states(reading.connection, moment.at, moment.known, state.definition, which)
     counted = count(devices, scope, state.families)
     after = 0 if position is None else position.device
-    rest = [each for each in counted.excluded if each.device.device > after]
+    rest = counted.excluded.after(after)
     return ExcludedPage(
         at=moment.at,
         as_known_at=moment.known,
@@ -168,7 +168,7 @@ async def count_protocols(
     async with state.database.reading(viewer.enterprise) as reading:
         which = await frame_filter(reading, enterprise, industry)
         moment = asked(at, as_known_at, reading.now)
-        devices = await questions.states(reading.connection, moment.at, moment.known, state.definition, which)
+        devices = await instant.states(reading.connection, moment.at, moment.known, state.definition, which)
     supported: dict[str, list[str]] = {}
     for name, family in sorted(state.families.items()):
         supported.setdefault(family, []).append(name)

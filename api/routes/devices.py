@@ -26,8 +26,8 @@ from api.problems import not_found
 from api.routes.answering import router_of, tagged
 from api.routes.filters import EnterpriseCode, Industry, Text, require_enterprise
 from api.state import CurrentState, State
-from evidence.counting import history, questions
-from evidence.counting.count import DeviceAt
+from evidence.counting import history, instant
+from evidence.counting.devices import DeviceAt
 from evidence.counting.questions import Filter
 from muster.device import Origin
 from muster.presence import State as Presence
@@ -200,8 +200,8 @@ async def require_device(reading: Reading, device: int) -> dict[str, Any]:
     return row
 
 
-async def _now(reading: Reading, state: State, devices: Sequence[int] | None) -> list[DeviceAt]:
-    return await questions.states(
+async def _now(reading: Reading, state: State, devices: Sequence[int] | None) -> Sequence[DeviceAt]:
+    return await instant.states(
         reading.connection, reading.now, reading.now, state.definition, Filter(devices=devices)
     )
 

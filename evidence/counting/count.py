@@ -6,40 +6,17 @@ official: connected, of origin real, energy-consuming. rehearsal: the same whate
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
-from operator import attrgetter
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, overload
 
+import numpy as np
+
+from evidence.counting.devices import DeviceAt, Devices
 from muster.device import DeviceClass, Origin
 from muster.presence import State
 
 Scope = Literal["official", "rehearsal"]
 SCOPES: tuple[Scope, ...] = ("official", "rehearsal")
-
-
-class DeviceAt(NamedTuple):
-    """One device of the frame at an instant, as known at another.
-
-    origin: the most pessimistic of what ledger and device say. reason: a catalogue key, why it is in `state`.
-    since: from when on it was in that state; None when nobody can say.
-    """
-
-    device: int
-    code: str
-    name: str
-    enterprise: str
-    industry: str
-    device_class: str
-    consumes_energy: bool
-    protocol: str
-    origin: Origin
-    state: State
-    reason: str
-    since: datetime | None
-
-
-_kind = attrgetter("enterprise", "industry", "device_class", "protocol", "consumes_energy", "origin", "state")
 
 
 class Exclusion(NamedTuple):
@@ -50,8 +27,36 @@ class Exclusion(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Excluded(Sequence[Exclusion]):
+    """The devices that are not counted, by number."""
+
+    devices: Devices
+    reasons: Sequence[tuple[str, ...]]
+    """Of each of the devices' kinds."""
+
+    def __len__(self) -> int:
+        return len(self.devices)
+
+    @overload
+    def __getitem__(self, index: int) -> Exclusion: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Excluded": ...
+    def __getitem__(self, index: int | slice) -> "Exclusion | Excluded":
+        if isinstance(index, slice):
+            return Excluded(self.devices[index], self.reasons)
+        return Exclusion(self.devices[index], self.reasons[self.devices.kind[index]])
+
+    def after(self, device: int) -> "Excluded":
+        """Return those whose number is above `device`."""
+        return Excluded(self.devices.at(self.devices.device > device), self.reasons)
+
+
+@dataclass(frozen=True, slots=True)
 class Count:
-    """A count in one scope. `by_state` covers the frame, the other tables add up to `connected`."""
+    """A count in one scope. `by_state` covers the frame, the next six tables add up to `connected`.
+
+    by_reason: how many are not counted, by their decisive reason.
+    """
 
     scope: Scope
     connected: int
@@ -62,7 +67,8 @@ class Count:
     by_enterprise: Mapping[str, int]
     by_industry: Mapping[str, int]
     by_origin: Mapping[str, int]
-    excluded: Sequence[Exclusion]
+    by_reason: Mapping[str, int]
+    excluded: Excluded
 
     @property
     def marked(self) -> bool:
@@ -96,8 +102,9 @@ def _against(consumes_energy: bool, state: State, origin: Origin, scope: Scope) 
     return tuple(found)
 
 
-def count(devices: Sequence[DeviceAt], scope: Scope, families: Mapping[str, str]) -> Count:
+def count(devices: Iterable[DeviceAt], scope: Scope, families: Mapping[str, str]) -> Count:
     """Count `devices` in `scope`; `families` gives each protocol's family (its own name where unknown)."""
+    columns = Devices.of(devices)
     by_state = Counter({state.word: 0 for state in State})
     by_class = Counter({each.value: 0 for each in DeviceClass})
     by_origin = Counter({each.value: 0 for each in Origin})
@@ -105,18 +112,20 @@ def count(devices: Sequence[DeviceAt], scope: Scope, families: Mapping[str, str]
     by_variant: Counter[str] = Counter()
     by_enterprise: Counter[str] = Counter()
     by_industry: Counter[str] = Counter()
-    kinds = Counter(map(_kind, devices))
-    for (enterprise, industry, device_class, protocol, energy, origin, state), number in kinds.items():
-        by_state[state.word] += number
-        if _against(energy, state, origin, scope):
+    by_reason: Counter[str] = Counter()
+    for kind, number in columns.of_kind:
+        by_state[kind.state.word] += number
+        if against := _against(kind.consumes_energy, kind.state, kind.origin, scope):
+            by_reason[against[0]] += number
             continue
-        by_class[device_class] += number
-        by_origin[origin] += number
-        by_protocol[families.get(protocol, protocol)] += number
-        by_variant[protocol] += number
-        by_enterprise[enterprise] += number
-        by_industry[industry] += number
-    excluded = [Exclusion(device, against) for device in devices if (against := reasons(device, scope))]
+        by_class[kind.device_class] += number
+        by_origin[kind.origin] += number
+        by_protocol[families.get(kind.protocol, kind.protocol)] += number
+        by_variant[kind.protocol] += number
+        by_enterprise[kind.enterprise] += number
+        by_industry[kind.industry] += number
+    against_kind = [_against(kind.consumes_energy, kind.state, kind.origin, scope) for kind in columns.kinds]
+    left_out = np.array([bool(against) for against in against_kind], np.bool_)
     return Count(
         scope,
         sum(by_class.values()),
@@ -127,15 +136,17 @@ def count(devices: Sequence[DeviceAt], scope: Scope, families: Mapping[str, str]
         by_enterprise,
         by_industry,
         by_origin,
-        excluded,
+        by_reason,
+        Excluded(columns.at(left_out[columns.kind]), against_kind),
     )
 
 
 def frame(devices: Iterable[DeviceAt]) -> Frame:
     """Return the size of the frame and its totals by origin."""
+    columns = Devices.of(devices)
     registered = Counter({each.value: 0 for each in Origin})
     connected = Counter({each.value: 0 for each in Origin})
-    for (origin, state), number in Counter(map(attrgetter("origin", "state"), devices)).items():
-        registered[origin] += number
-        connected[origin] += number if state == State.CONNECTED else 0
-    return Frame(sum(registered.values()), registered, connected)
+    for kind, number in columns.of_kind:
+        registered[kind.origin] += number
+        connected[kind.origin] += number if kind.state == State.CONNECTED else 0
+    return Frame(len(columns), registered, connected)

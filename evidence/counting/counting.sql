@@ -1,29 +1,72 @@
 -- The bitemporal questions behind every count. `at` is the asked instant, `known` the instant as of which it is
 -- answered; both inclusive. The rules of watching stand in coverage.py as well, for windows.
 
--- name: states
--- Every device registered at an instant and not retired, with its presence and origin as known at another.
-with book as (
-    select distinct on (h.device) h.*
-    from device_history h
-    where h.recorded_at <= %(at)s and (%(devices)s::integer[] is null or h.device = any (%(devices)s))
-    order by h.device desc, h.recorded_at desc, h.version desc
+-- name: frame
+-- Every device registered at an instant, and what it had said it is as known at another: one row for all that are alike,
+-- with arrays of equal length of what tells them apart. Each enterprise's newest checkpoint known by then, and with
+-- `touched` the devices of which something was written after it: those rows say everything about their devices.
+with last as materialized (
+    select enterprise.id, enterprise.code, coalesce(c.at, '-infinity') as at
+    from enterprise
+    left join lateral (
+        select c.at from frame_checkpoint c
+        where c.enterprise = enterprise.id and c.at <= %(at)s and c.recorded_to <= %(known)s
+        order by c.at desc limit 1
+    ) c on %(devices)s::integer[] is null
+    where %(enterprises)s::integer[] is null or enterprise.id = any (%(enterprises)s)
 ),
-ledger as materialized (
-    select device.id as device, device.enterprise, book.gateway, book.code, book.name, book.device_class, book.industry,
-           book.consumes_energy, book.origin, book.protocol, device.id %% %(partitions)s as partition
-    from device
-    join book on book.device = device.id
-    where not book.retired
-      and (%(enterprises)s::integer[] is null or device.enterprise = any (%(enterprises)s))
-      and (%(industry)s::text is null or book.industry = %(industry)s)
+touched as materialized (
+    select last.code, changed.device from last
+    cross join lateral (
+        select h.device from device_history h
+        where h.enterprise = last.id and h.recorded_at > last.at and h.recorded_at <= %(at)s
+          and %(devices)s::integer[] is null
+        union
+        select i.device from identity i
+        where i.enterprise = last.id and i.observed_at > last.at and i.observed_at <= %(at)s
+          and i.recorded_at <= %(known)s and %(devices)s::integer[] is null
+        union
+        select device.id from device where device.enterprise = last.id and device.id = any (%(devices)s)
+    ) changed
+)
+select true as touched, touched.code as enterprise, book.enterprise as enterprise_number, book.industry,
+       book.device_class, book.consumes_energy, book.protocol, book.origin as ledger_origin,
+       said.origin as identity_origin, book.retired, array_agg(book.device), array_agg(coalesce(book.gateway, 0)),
+       array_agg(book.code), array_agg(book.name)
+from touched
+cross join lateral (
+    select * from device_history h
+    where h.device = touched.device and h.recorded_at <= %(at)s
+    order by h.recorded_at desc, h.version desc limit 1
+) book
+left join lateral (
+    select i.origin from identity i
+    where i.device = touched.device and i.observed_at <= %(at)s and i.recorded_at <= %(known)s
+    order by i.observed_at desc, i.recorded_at desc, i.id desc limit 1
+) said on true
+group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+union all
+select false, last.code, last.id, g.industry, g.device_class, g.consumes_energy, g.protocol, g.ledger_origin,
+       g.identity_origin, false, g.device, g.gateway, g.code, g.name
+from last
+cross join lateral (
+    select * from frame_group g where g.enterprise = last.id and g.at = last.at offset 0
+) g;
+
+-- name: seen
+-- The presence of the devices at some seats (gateway, partition, enterprise), by place of the seat: in which span they
+-- were watched, if at all, that span's newest checkpoint known by then, and what was seen after it. A state ends the
+-- one before it, so what was seen later in the span goes before the checkpoint.
+with seat as materialized (
+    select * from unnest(%(gateway)s::integer[], %(partition)s::integer[], %(enterprise)s::integer[])
+        with ordinality as seat (gateway, partition, enterprise, number)
 ),
 watched as materialized (
-    select seat.gateway, seat.partition, covering.span
-    from (select distinct gateway, partition from ledger where gateway is not null) seat
+    select place.gateway, place.partition, covering.span
+    from (select distinct gateway, partition from seat) place
     cross join lateral (
         select w.span from watch w
-        where w.gateway = seat.gateway and w.partition = seat.partition
+        where w.gateway = place.gateway and w.partition = place.partition
           and w.valid_from <= %(at)s and w.recorded_from <= %(known)s
           and (%(at)s <= w.valid_to
                or (w.live and %(known)s <= w.recorded_to + %(lease)s
@@ -31,33 +74,31 @@ watched as materialized (
         order by w.valid_from desc, w.recorded_from desc, w.id desc
         limit 1
     ) covering
+),
+saved as materialized (
+    select seat.number::integer, seat.enterprise, watched.span, coalesce(c.at, '-infinity') as at, c.device, c.since,
+           c.state, c.reason, c.reasons
+    from seat
+    join watched on watched.gateway = seat.gateway and watched.partition = seat.partition
+    left join lateral (
+        select * from presence_checkpoint c
+        where c.span = watched.span and c.enterprise = seat.enterprise and c.at <= %(at)s and c.recorded_to <= %(known)s
+        order by c.at desc limit 1
+    ) c on true
 )
-select ledger.device, ledger.code, ledger.name, enterprise.code as enterprise, ledger.industry, ledger.device_class,
-       ledger.consumes_energy, ledger.protocol, ledger.origin as ledger_origin, said.origin as identity_origin,
-       coalesce(seen.state, 0) as state,
-       coalesce(seen.reason, case
-           when ledger.gateway is null then 'no-gateway'
-           when watched.span is null then 'not-watched'
-           else 'not-yet-observed'
-       end) as reason,
-       seen.valid_from as since
-from ledger
-join enterprise on enterprise.id = ledger.enterprise
-left join watched on watched.gateway = ledger.gateway and watched.partition = ledger.partition
-left join lateral (
-    select p.state, p.reason, p.valid_from from presence p
-    where p.device = ledger.device and p.span = watched.span
-      and p.valid_from <= %(at)s and p.recorded_at <= %(known)s
-    order by p.valid_from desc, p.recorded_at desc, p.state desc
-    limit 1
-) seen on true
-left join lateral (
-    select i.origin from identity i
-    where i.device = ledger.device and i.observed_at <= %(at)s and i.recorded_at <= %(known)s
-    order by i.observed_at desc, i.recorded_at desc, i.id desc
-    limit 1
-) said on true
-order by ledger.device;
+select saved.number, saved.device, saved.since, saved.state, saved.reason, saved.reasons,
+       newer.device, newer.since, newer.state, newer.reason
+from saved
+cross join lateral (
+    select array_agg(p.device) as device, array_agg(p.valid_from) as since, array_agg(p.state) as state,
+           array_agg(p.reason) as reason
+    from (
+        select distinct on (p.device) p.device, p.valid_from, p.state, p.reason
+        from presence p
+        where p.span = saved.span and p.enterprise = saved.enterprise and p.valid_from > saved.at and p.valid_from <= %(at)s and p.recorded_at <= %(known)s
+        order by p.device, p.valid_from desc, p.recorded_at desc, p.state desc
+    ) p
+) newer;
 
 -- name: watches
 -- The watch rows that may cover a part of a window, as known at an instant.

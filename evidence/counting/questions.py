@@ -7,28 +7,21 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from psycopg import AsyncConnection
-from psycopg.rows import class_row, tuple_row
+from psycopg.rows import class_row
 
 from bus.subjects import PARTITIONS
-from evidence.counting.count import DeviceAt
+from evidence.counting.arrays import POSTGRES_EPOCH_US, joined
 from evidence.counting.coverage import Cover, Watch, covers
 from evidence.counting.timeline import Stretches
 from muster.clock import to_datetime, to_us
-from muster.device import Origin
 from muster.presence import Definition, State
 from store.queries import load
 
 SQL = load("evidence.counting", "counting.sql")
-_POSTGRES_EPOCH_US = 946_684_800 * 1_000_000
-"""2000-01-01, from which PostgreSQL counts its timestamps."""
-_ARRAY_HEADER = 20
-_STATES = tuple(State)
 _STATE, _REAL, _CONSUMES, _WATCHED = 7, 8, 16, 32
 """The parts of `flags` in the statement `stretches`."""
 
@@ -52,35 +45,6 @@ class Filter:
 
 
 EVERYTHING = Filter()
-
-
-async def states(
-    connection: AsyncConnection[Any],
-    at: datetime,
-    known: datetime,
-    definition: Definition,
-    which: Filter = EVERYTHING,
-) -> list[DeviceAt]:
-    """Return every device of the frame at `at`, as known at `known` (not earlier), by number."""
-    lease = timedelta(seconds=definition.lease_s)
-    async with connection.cursor(row_factory=tuple_row, binary=True) as cursor:
-        await cursor.execute(SQL["states"], {"at": at, "known": known, "lease": lease, **which.parameters()})
-        rows = await cursor.fetchall()
-    return await asyncio.to_thread(_devices, rows)
-
-
-def _devices(rows: Sequence[tuple[Any, ...]]) -> list[DeviceAt]:
-    """Return the rows of `states` as devices; a large frame has tens of thousands."""
-    return [
-        DeviceAt._make((*row[:8], _origin(row[8], row[9]), _STATES[row[10]], row[11], row[12]))
-        for row in rows
-    ]
-
-
-@cache
-def _origin(ledger: str, identity: str | None) -> Origin:
-    """Return the most pessimistic of what the ledger and the device itself say."""
-    return Origin.worst(Origin(ledger), None if identity is None else Origin(identity))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,19 +122,12 @@ async def stretches(
     return await asyncio.to_thread(_stretches, *raw)
 
 
-def _array(raw: bytes | None, kind: str) -> NDArray[np.int64]:
-    """Return PostgreSQL's binary array of fixed-width elements without nulls: a header, then length and element."""
-    element = np.dtype([("length", ">i4"), ("value", kind)])
-    if raw is None:
-        return np.empty(0, np.int64)
-    return np.frombuffer(raw, element, offset=_ARRAY_HEADER)["value"].astype(np.int64)
-
-
 def _stretches(
     raw_device: bytes | None, raw_start: bytes | None, raw_end: bytes | None, raw_flags: bytes | None
 ) -> Stretches:
-    device, flags = _array(raw_device, ">i4"), _array(raw_flags, ">i2")
-    start, end = _array(raw_start, ">i8") + _POSTGRES_EPOCH_US, _array(raw_end, ">i8") + _POSTGRES_EPOCH_US
+    device, flags = joined([raw_device], ">i4"), joined([raw_flags], ">i2")
+    start = joined([raw_start], ">i8") + POSTGRES_EPOCH_US
+    end = joined([raw_end], ">i8") + POSTGRES_EPOCH_US
     seen = flags & _WATCHED != 0
     order = np.lexsort((start, end, device, seen))
     device, start, end, flags, seen = device[order], start[order], end[order], flags[order], seen[order]

@@ -8,18 +8,23 @@ from tests.integration.evidence.world import BEGIN, LEASE, PARTITIONS, SECOND, B
 
 SPAN_S = 600
 STATES = list(State)[1:]
+CHECKPOINTS = 0.005
+"""How often the keeper comes by: after this share of the batches, so that much is written behind its back."""
 
 
 def unfold(world: World, seed: int) -> None:
     """Fill the world with ten minutes of a history that `seed` decides."""
-    chance = random.Random(seed)
+    chance, keeper = random.Random(seed), random.Random(seed + 1)
     enterprises = [world.enterprise(f"e{n}") for n in range(2)]
     gateways = [world.gateway(f"g{n}") for n in range(2)]
     for _ in range(chance.randint(3, 10)):
         _register(world, chance, enterprises, gateways)
+        if keeper.random() < 0.3:
+            world.checkpoint()
     for gateway in gateways:
         for partition in range(PARTITIONS):
-            _watch(world, chance, gateway, partition)
+            _watch(world, chance, keeper, gateway, partition)
+    assert world.checkpoint() >= 0
 
 
 def _moment(chance: random.Random) -> int:
@@ -56,7 +61,7 @@ def _register(world: World, chance: random.Random, enterprises: list[int], gatew
         world.identify(device, at, at + late, chance.choice([None, Origin.SIMULATED, Origin.REAL]))
 
 
-def _watch(world: World, chance: random.Random, gateway: int, partition: int) -> None:
+def _watch(world: World, chance: random.Random, keeper: random.Random, gateway: int, partition: int) -> None:
     """Seal batches one after another, deliver some late, stop, restart, jump."""
     now, epoch, recorded = BEGIN + chance.randrange(60) * SECOND, 1, 0
     devices = [device for device in world.ledger if device % PARTITIONS == partition]
@@ -80,6 +85,8 @@ def _watch(world: World, chance: random.Random, gateway: int, partition: int) ->
                     current[device] = state
                     at = chance.choice([now + 1, end, chance.randint(now + 1, end)])
                     world.see(device, span, at, recorded, state)
+        if keeper.random() < CHECKPOINTS:
+            world.checkpoint()
         now = end
         if stopping or chance.random() < 0.03:
             now, epoch = now + chance.randint(0, 400) * SECOND // 10, epoch + 1

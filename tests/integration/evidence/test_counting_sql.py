@@ -1,5 +1,6 @@
 """The counting SQL gives what the rules say, whatever happened."""
 
+import asyncio
 import random
 from collections.abc import Iterator
 from datetime import timedelta
@@ -10,7 +11,7 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection
 
-from evidence.counting import questions
+from evidence.counting import instant, questions
 from evidence.counting.count import count
 from evidence.counting.history import presence
 from evidence.counting.timeline import observed_share, series, steps, window
@@ -46,10 +47,10 @@ def probes(world: World, draw: random.Random, how_many: int) -> list[tuple[int, 
 async def test_the_state_of_every_device_is_the_rules_answer(
     world: World, database: Database, seed: int
 ) -> None:
-    chance.unfold(world, seed)
+    await asyncio.to_thread(chance.unfold, world, seed)
     async with await AsyncConnection.connect(database.ingest) as connection:
         for at, known in probes(world, random.Random(seed), 60):
-            found = await questions.states(connection, to_datetime(at), to_datetime(known), DEFINITION)
+            found = await instant.states(connection, to_datetime(at), to_datetime(known), DEFINITION)
             expected = reference.everything(world, at, known)
             assert {d.device: (d.state, d.reason, d.origin, d.name) for d in found} == {
                 number: (a.state, a.reason, a.origin, a.page.name) for number, a in expected.items()
@@ -64,7 +65,7 @@ async def test_the_state_of_every_device_is_the_rules_answer(
 async def test_a_window_holds_the_count_of_each_of_its_instants(
     world: World, database: Database, seed: int
 ) -> None:
-    chance.unfold(world, seed)
+    await asyncio.to_thread(chance.unfold, world, seed)
     draw = random.Random(seed)
     start = BEGIN + draw.randrange(0, 300) * SECOND
     changes = [t.at for seen in world.transitions.values() for t in seen if t.at > start + SECOND]
@@ -102,7 +103,7 @@ async def test_a_window_holds_the_count_of_each_of_its_instants(
 async def test_a_devices_presence_has_no_holes_and_says_at_each_instant_what_the_rules_say(
     world: World, database: Database, seed: int
 ) -> None:
-    chance.unfold(world, seed)
+    await asyncio.to_thread(chance.unfold, world, seed)
     draw = random.Random(seed)
     start, end = BEGIN - 5 * SECOND, BEGIN + 500 * SECOND
     known = end + draw.choice([0, 5, 30, 2000]) * SECOND
@@ -139,7 +140,7 @@ async def test_the_filter_leaves_only_the_devices_it_names(world: World, databas
             (questions.Filter(devices=devices[1:]), devices[1:]),
             (questions.Filter(devices=devices, enterprises=[one]), devices[:1]),
         ):
-            found = await questions.states(connection, moment, moment, DEFINITION, which)
+            found = await instant.states(connection, moment, moment, DEFINITION, which)
             assert [device.device for device in found] == expected
             stretches = await questions.stretches(
                 connection, moment, moment + timedelta(seconds=1), moment, DEFINITION, which
@@ -155,7 +156,7 @@ async def test_a_reader_of_one_enterprise_counts_only_its_devices(world: World, 
     moment = to_datetime(BEGIN + SECOND)
     async with await AsyncConnection.connect(database.api) as connection:
         await connection.execute("select set_config('muster.enterprise', %s, true)", (str(one),))
-        found = await questions.states(connection, moment, moment, DEFINITION)
+        found = await instant.states(connection, moment, moment, DEFINITION)
         assert [device.device for device in found] == [mine]
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             await connection.execute("insert into presence select * from presence")

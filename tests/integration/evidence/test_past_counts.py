@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from psycopg import AsyncConnection
 
-from evidence.counting import questions
+from evidence.counting import instant, questions
 from evidence.counting.count import count
 from evidence.counting.history import presence
 from evidence.counting.timeline import DaysRule, lasting, window
@@ -39,7 +39,7 @@ def connected_device(world: World, **facts: object) -> tuple[int, int]:
 
 async def rehearsed(database: Database, at: int, known: int) -> tuple[int, str]:
     async with await AsyncConnection.connect(database.ingest) as connection:
-        found = await questions.states(connection, to_datetime(at), to_datetime(known), Definition())
+        found = await instant.states(connection, to_datetime(at), to_datetime(known), Definition())
     return count(found, "rehearsal", {}).connected, found[0].reason
 
 
@@ -104,7 +104,7 @@ async def test_renaming_moving_or_retiring_a_device_changes_no_past_count(
     async with await AsyncConnection.connect(database.ingest) as connection:
 
         async def picture() -> list[object]:
-            found = await questions.states(connection, to_datetime(at), to_datetime(known), Definition())
+            found = await instant.states(connection, to_datetime(at), to_datetime(known), Definition())
             return [*found]
 
         before = await picture()
@@ -113,7 +113,7 @@ async def test_renaming_moving_or_retiring_a_device_changes_no_past_count(
         world.alter(device, BEGIN + 4 * MINUTE, retired=True)
         assert await picture() == before
         later = to_datetime(BEGIN + 5 * MINUTE)
-        assert await questions.states(connection, later, to_datetime(known), Definition()) == []
+        assert not await instant.states(connection, later, to_datetime(known), Definition())
 
 
 async def test_an_identity_that_names_a_simulator_outweighs_the_ledger(
@@ -124,7 +124,7 @@ async def test_an_identity_that_names_a_simulator_outweighs_the_ledger(
     async with await AsyncConnection.connect(database.ingest) as connection:
 
         async def official(at: int, known: int) -> int:
-            found = await questions.states(connection, to_datetime(at), to_datetime(known), Definition())
+            found = await instant.states(connection, to_datetime(at), to_datetime(known), Definition())
             return count(found, "official", {}).connected
 
         assert await official(BEGIN + 29 * SECOND, BEGIN + 40 * SECOND) == 1

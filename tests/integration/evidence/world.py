@@ -4,8 +4,10 @@ It keeps what it wrote, batch by batch, so that `reference.py` can answer the sa
 µs since 1970; the history lies in 2024, long before any row that a trigger stamps with the real clock.
 """
 
+import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -13,6 +15,8 @@ import psycopg
 from muster.clock import to_datetime
 from muster.device import Origin
 from muster.presence import State
+from store.checkpoints import make_checkpoints
+from store.connection import connected
 
 SECOND = 1_000_000
 BEGIN = 1_704_067_200 * SECOND
@@ -83,6 +87,7 @@ class World:
 
     owner: psycopg.Connection[Any]
     ingest: psycopg.Connection[Any]
+    address: str
     enterprises: dict[int, str] = field(default_factory=dict)
     gateways: list[int] = field(default_factory=list)
     ledger: dict[int, list[Page]] = field(default_factory=dict)
@@ -92,7 +97,16 @@ class World:
 
     @classmethod
     def open(cls, owner: str, ingest: str) -> "World":
-        return cls(psycopg.connect(owner, autocommit=True), psycopg.connect(ingest, autocommit=True))
+        return cls(psycopg.connect(owner, autocommit=True), psycopg.connect(ingest, autocommit=True), owner)
+
+    def checkpoint(self) -> int:
+        """Make every checkpoint that the history so far allows, as soon as a row or two have come."""
+
+        async def make() -> int:
+            async with connected(self.address, "keeper") as connection:
+                return await make_checkpoints(connection, timedelta(0), 2)
+
+        return asyncio.run(make())
 
     def close(self) -> None:
         self.owner.close()

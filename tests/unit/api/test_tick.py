@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from api.live.tick import Tick, changes_text, count_text, follow, snapshot_text
-from evidence.counting.count import DeviceAt
+from evidence.counting.devices import DeviceAt
 from muster.device import Origin
 from muster.presence import Definition, State
 

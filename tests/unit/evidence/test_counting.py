@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from evidence.counting.count import DeviceAt, count, frame, reasons
+from evidence.counting.count import count, frame, reasons
 from evidence.counting.coverage import Cover, Watch, covers
+from evidence.counting.devices import DeviceAt
 from evidence.counting.timeline import DaysRule, Stretches, lasting, observed_share, series, steps, window
 from muster.device import Origin
 from muster.presence import State
