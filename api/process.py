@@ -9,6 +9,7 @@ import structlog
 import uvicorn
 
 from api.application import create_app
+from api.connection import Connection
 from api.settings import Settings
 from muster.errors import ConfigError, Unavailable
 from muster.protocol import ProtocolInfo
@@ -16,6 +17,7 @@ from store.connection import connect
 
 _log = structlog.get_logger()
 _GRACE_S = 3
+_SEND_BUFFER_BYTES = 128 * 1024
 
 
 class _Server(uvicorn.Server):
@@ -40,6 +42,7 @@ async def run(settings: Settings, stop: asyncio.Event, protocols: Mapping[str, P
         server = _Server(
             uvicorn.Config(
                 app,
+                http=Connection,
                 log_config=None,
                 access_log=False,
                 lifespan="on",
@@ -65,7 +68,10 @@ async def run(settings: Settings, stop: asyncio.Event, protocols: Mapping[str, P
 def _listen(settings: Settings) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        return socket.create_server((settings.host, settings.port), family=family, backlog=512)
+        listening = socket.create_server((settings.host, settings.port), family=family, backlog=512)
+        # what the kernel keeps of one connection, which takes it over from here; it would grow to megabytes
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        return listening
     except OSError as error:
         raise ConfigError(f"host, port: {settings.host}:{settings.port}: {error.strerror}") from error
 

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import demo, ingest, modbus, mqtt, opcua, plot, queries
+from benchmarks import demo, ingest, modbus, mqtt, opcua, plot, queries, wall
 
 RESULTS = Path(__file__).parent / "results"
 HISTORY = "history.jsonl"
-NAMES = ("ingest", "modbus", "opcua", "mqtt", "queries", "demo")
+NAMES = ("ingest", "modbus", "opcua", "mqtt", "queries", "wall", "demo")
 
 
 def main() -> None:
@@ -41,6 +41,7 @@ def main() -> None:
         "opcua": lambda: opcua.measure(repeats, seconds, ("1x1000",) if short else tuple(opcua.SESSIONS)),
         "mqtt": lambda: mqtt.measure(repeats, seconds),
         "queries": lambda: queries.measure(5, (520,) if given.quick else (520, 10_000)),
+        "wall": lambda: wall.measure(1 if given.quick else 3, seconds),
         "demo": lambda: demo.measure(30 if given.quick else 120),
     }
     found: dict[str, Any] = {
@@ -95,6 +96,9 @@ def headline(found: dict[str, Any]) -> dict[str, Any]:
         short["count_past_ms"] = usual["count_past"]["ms"]
         if "10000 devices" in found["queries"]:
             short["count_past_10000_ms"] = found["queries"]["10000 devices"]["count_past"]["ms"]
+    if "wall" in found:
+        short["wall_200_core"] = found["wall"]["core_more"]
+        short["wall_200_p99_ms"] = found["wall"]["delay_ms_200"]["p99"]
     return short
 
 

@@ -1,21 +1,21 @@
 """One poller for any number of viewers. It works while anybody looks, and asks the database once a second.
 
 A viewer that cannot keep up is never queued for: when it is ready again it gets what leads from the last second it
-saw to now, or a snapshot when that is too long ago. So a slow viewer costs no memory and never a late picture.
+saw to now, or a snapshot when that is too long ago. So a slow viewer costs no memory and never a late picture; one that
+takes nothing at all is cut by its connection (`api/connection.py`).
 """
 
 import asyncio
-import contextlib
 import itertools
+import random
 import secrets
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import psycopg
 import structlog
-from prometheus_client import Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 from psycopg_pool import PoolTimeout
 
 from api.database import Database, Reading
@@ -30,30 +30,29 @@ from muster.presence import Definition
 _log = structlog.get_logger()
 _VIEWERS = Gauge("muster_live_viewers", "Viewers of the live stream.")
 _TOOK = Histogram("muster_live_tick_seconds", "Time to ask the database for one second of the live stream.")
+_PICTURES = Counter(
+    "muster_live_pictures_total", "Pictures made for viewers; those who need the same share one."
+)
 _WINDOW = timedelta(hours=1)
 _WINDOW_EVERY_S = 10.0
 _PERIOD_S = 1.0
 _KEEP_ALIVE_S = 10.0
 _KEPT = 30
 _MOST_VIEWERS = 1000
+_COME_BACK_MS = (1000, 6000)
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One server-sent event; without a name it is a comment that keeps the connection alive."""
-
-    name: str
-    data: str
-    id: str
-
-    def encode(self) -> bytes:
-        """Return its bytes (HTML Living Standard §9.2.6)."""
-        if not self.name:
-            return b": still here\n\n"
-        return f"id: {self.id}\nevent: {self.name}\ndata: {self.data}\n\n".encode()
+_STILL_HERE = b": still here\n\n"
 
 
-_STILL_HERE = Event("", "", "")
+def _encoded(name: str, data: str, number: str) -> bytes:
+    """Return one server-sent event (HTML Living Standard §9.2.6)."""
+    return f"id: {number}\nevent: {name}\ndata: {data}\n\n".encode()
+
+
+def _welcome() -> bytes:
+    """Return what a stream begins with: when to come back should it end, so that not all come back at once."""
+    return f"retry: {random.randint(*_COME_BACK_MS)}\n\n".encode()
 
 
 class Hub:
@@ -69,6 +68,7 @@ class Hub:
         self._run = secrets.token_hex(4)
         self._ticks: deque[Tick] = deque(maxlen=_KEPT)
         self._next = asyncio.Event()
+        self._pictures: dict[tuple[int | None, int], bytes] = {}
         self._numbers = itertools.count()
         self._scopes: dict[int, int | None] = {}
         self._looking = asyncio.Event()
@@ -97,9 +97,10 @@ class Hub:
             if not self._scopes:
                 self._looking.clear()
                 self._ticks.clear()
+                self._pictures.clear()
                 self._received.clear()
 
-    async def watch(self, scope: int | None, last_event: str | None) -> AsyncGenerator[Event]:
+    async def watch(self, scope: int | None, last_event: str | None) -> AsyncGenerator[bytes]:
         """Yield events for a viewer of `scope`, from `last_event` on if that is remembered.
 
         Raises:
@@ -113,18 +114,19 @@ class Hub:
         _VIEWERS.inc()
         reached = self._remembered(last_event)
         try:
-            yield _STILL_HERE
+            yield _welcome()
             while not self._closed:
                 if self._ticks and self._ticks[-1].number > reached:
-                    for event in self._since(reached, scope):
-                        yield event
-                        reached = int(event.id.rpartition("-")[2])
+                    picture = self._picture(reached, scope)
+                    reached = self._ticks[-1].number
+                    yield picture
                     continue
                 following = self._next
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(following.wait(), _KEEP_ALIVE_S)
-                    continue
-                yield _STILL_HERE
+                try:
+                    async with asyncio.timeout(_KEEP_ALIVE_S):
+                        await following.wait()
+                except TimeoutError:
+                    yield _STILL_HERE
         finally:
             del self._scopes[me]
             _VIEWERS.dec()
@@ -135,18 +137,21 @@ class Hub:
         known = run == self._run and number.isascii() and number.isdigit() and len(number) < 12
         return int(number) if known and self._ticks and int(number) <= self._ticks[-1].number else 0
 
-    def _since(self, reached: int, scope: int | None) -> list[Event]:
-        """Return the events that lead from tick `reached` to now."""
+    def _picture(self, reached: int, scope: int | None) -> bytes:
+        """Return the events that lead from tick `reached` to now, made once for all viewers who need the same."""
         newest = self._ticks[-1]
-        name = f"{self._run}-{newest.number}"
         missed = [tick for tick in self._ticks if tick.number > reached]
-        if reached and missed[0].number == reached + 1:
-            states = changes_text(missed, scope)
-        else:
-            states = snapshot_text(newest, scope)
-        events = [] if states is None else [Event("states", states, name)]
-        events.append(Event("count", count_text(newest, scope, self._families, self._definition), name))
-        return events
+        if not reached or missed[0].number != reached + 1:
+            reached = 0
+        key = (scope, reached)
+        if key not in self._pictures:
+            _PICTURES.inc()
+            name = f"{self._run}-{newest.number}"
+            states = changes_text(missed, scope) if reached else snapshot_text(newest, scope)
+            count = count_text(newest, scope, self._families, self._definition)
+            told = b"" if states is None else _encoded("states", states, name)
+            self._pictures[key] = told + _encoded("count", count, name)
+        return self._pictures[key]
 
     async def _tick(self) -> None:
         before = self._ticks[-1] if self._ticks else None
@@ -160,6 +165,7 @@ class Hub:
                 await self._measure(reading, enterprise)
             tick = follow(before, reading.now, devices, enterprise, self._received, dict(self._windows))
         self._ticks.append(tick)
+        self._pictures.clear()
         self._next.set()
         self._next = asyncio.Event()
 

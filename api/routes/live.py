@@ -1,6 +1,7 @@
 """The live stream as server-sent events."""
 
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from api.state import CurrentState, State
 from muster.errors import RequestError
 
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+_CHECK_EVERY_S = 3.0
 router = router_of("live")
 
 
@@ -38,9 +40,13 @@ async def _encoded(
     state: State, request: Request, viewer: Viewer, last_event_id: str | None
 ) -> AsyncIterator[bytes]:
     """Yield events until the viewer leaves, or is no longer who it was: its token was revoked or expired."""
-    async with contextlib.aclosing(state.hub.watch(viewer.enterprise, last_event_id)) as events:
-        async for event in events:
-            yield event.encode()
+    checked = time.monotonic()
+    async with contextlib.aclosing(state.hub.watch(viewer.enterprise, last_event_id)) as pictures:
+        async for picture in pictures:
+            yield picture
+            if time.monotonic() - checked < _CHECK_EVERY_S:
+                continue
+            checked = time.monotonic()
             try:
                 if await state.access.viewer(request) != viewer:
                     return

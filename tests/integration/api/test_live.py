@@ -50,7 +50,7 @@ async def following(
                     continue
                 if line:
                     found[name] = value
-                elif found:
+                elif "data" in found:
                     yield found["event"], found["id"], json.loads(found["data"])
                     found = {}
 

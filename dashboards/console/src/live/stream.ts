@@ -2,7 +2,7 @@
  * The live stream: an EventSource on /live whose events go through the reducer, shared by whoever looks.
  *
  * The browser itself reconnects with Last-Event-ID; where it gives up (an answer that is no stream), this opens
- * anew after a pause and reports a refused session, so that the login page can appear.
+ * anew after a pause that differs from viewer to viewer, and reports a refused session, so that the login page can appear.
  */
 import { address, ask, Problem } from "../api/client";
 import type { LiveCount, LiveStates } from "../api/types";
@@ -64,7 +64,7 @@ export class LiveStream {
       if (error instanceof Problem && error.status === 401) this.refused();
     }
     window.clearTimeout(this.reopening);
-    if (this.listeners.size > 0) this.reopening = window.setTimeout(this.open, REOPEN_MS);
+    if (this.listeners.size > 0) this.reopening = window.setTimeout(this.open, REOPEN_MS * (0.5 + Math.random()));
   }
 
   private close(): void {
