@@ -93,6 +93,7 @@ def headline(found: dict[str, Any]) -> dict[str, Any]:
     if "queries" in found:
         usual = found["queries"]["520 devices"]
         short["latest_5000_ms"] = usual["latest_5000"]["ms"]
+        short["month_by_hour_ms"] = usual["month_by_hour"]["ms"]
         short["count_past_ms"] = usual["count_past"]["ms"]
         if "10000 devices" in found["queries"]:
             short["count_past_10000_ms"] = found["queries"]["10000 devices"]["count_past"]["ms"]

@@ -1,7 +1,8 @@
-"""How long two questions take through the product's own statements: a count at a past second, and the latest values.
+"""How long questions take through the product's own statements: past counts, the latest values, a device's past.
 
 The limit of each is the same answer read from a table that holds nothing else, over the same connection. What is
-written beforehand (`year.sql`) is a year of presence with an outage every other day, and an hour of scans.
+written beforehand (`year.sql`) is a year of presence with an outage every other day, an hour of scans, and roll-ups of
+a month and a day.
 """
 
 import asyncio
@@ -24,7 +25,8 @@ from evidence.counting.count import count
 from evidence.counting.timeline import window
 from muster.clock import to_us
 from muster.presence import Definition
-from store.connection import pool
+from store.checkpoints import make_checkpoints
+from store.connection import connected, pool
 from store.queries import load
 from store.roles import set_passwords
 
@@ -53,6 +55,15 @@ def _write(around: Servers, devices: int, begin: datetime) -> None:
         for statement in SQL.values():
             session.execute(statement, asked if "%(" in statement else None)
         session.execute("vacuum analyze")
+    asyncio.run(_keep(around.owner))
+
+
+async def _keep(owner: str) -> None:
+    """Make the checkpoints that the keeper would have made over the year."""
+    async with connected(owner, "keeper") as connection:
+        while await make_checkpoints(connection):
+            pass
+        await connection.execute("vacuum analyze")
 
 
 async def _ask(around: Servers, begin: datetime, repeats: int) -> dict[str, Any]:
@@ -76,6 +87,26 @@ async def _ask(around: Servers, begin: datetime, repeats: int) -> dict[str, Any]
         if rows != TAGS:
             raise RuntimeError(f"{rows} latest values instead of {TAGS}")
 
+    async def of_one(reading: Reading, question: LiteralString, least: int) -> None:
+        cursor = await reading.connection.execute("select min(device) from tag")
+        rows = await _rows(reading, question, {"device": (await cursor.fetchone() or (0,))[0]})
+        if rows < least:
+            raise RuntimeError(f"{rows} rows of a device instead of {least}")
+
+    async def month_by_hour(reading: Reading) -> None:
+        await of_one(
+            reading, "select * from rollup_hourly where device = %(device)s order by position, time", 7200
+        )
+
+    async def bare_month(reading: Reading) -> None:
+        await of_one(reading, "select * from bare_month", 7200)
+
+    async def day_by_minute(reading: Reading) -> None:
+        await of_one(reading, "select * from rollup where device = %(device)s order by position, time", 14400)
+
+    async def bare_day(reading: Reading) -> None:
+        await of_one(reading, "select * from bare_day", 14400)
+
     async def bare_states(reading: Reading) -> None:
         await _rows(reading, "select * from bare_states")
 
@@ -86,6 +117,8 @@ async def _ask(around: Servers, begin: datetime, repeats: int) -> dict[str, Any]
         "count_past": (past, bare_states),
         "window_30_days": (month, bare_states),
         "latest_5000": (latest, bare_latest),
+        "month_by_hour": (month_by_hour, bare_month),
+        "day_by_minute": (day_by_minute, bare_day),
     }
     async with pool(
         make_conninfo(around.owner, user="muster_api", password=password), "bench", most=1
@@ -101,9 +134,9 @@ async def _ask(around: Servers, begin: datetime, repeats: int) -> dict[str, Any]
         return found
 
 
-async def _rows(reading: Reading, statement: LiteralString) -> int:
+async def _rows(reading: Reading, statement: LiteralString, asked: dict[str, int] | None = None) -> int:
     async with reading.connection.cursor(binary=True) as cursor:
-        await cursor.execute(statement)
+        await cursor.execute(statement, asked)
         return len(await cursor.fetchall())
 
 

@@ -74,6 +74,34 @@ from (select distinct device from tag) tagged
 cross join generate_series(now() - interval '1 hour', now(), interval '10 seconds') at
 order by at, device;
 
+-- name: hours
+-- A month of hours of the first ten of those devices.
+insert into rollup_hour
+select device, at, array_fill(3600, array[10]), array_fill(3600, array[10]), given.value, given.value, given.value, given.value
+from (select distinct device from tag order by device limit 10) tagged
+cross join generate_series(date_trunc('hour', now()) - interval '30 days', now(), interval '1 hour') at
+cross join lateral (select array(select device + n + random() from generate_series(1, 10) n) as value) given
+order by at, device;
+
+-- name: minutes
+-- And a day of minutes.
+insert into rollup_minute
+select device, at, array_fill(60, array[10]), array_fill(60, array[10]), given.value, given.value, given.value, given.value
+from (select distinct device from tag order by device limit 10) tagged
+cross join generate_series(date_trunc('minute', now()) - interval '1 day', now(), interval '1 minute') at
+cross join lateral (select array(select device + n + random() from generate_series(1, 10) n) as value) given
+order by at, device;
+
+-- name: bare_month
+-- The limit of a device's month by hour: its ten tags' rows, kept ready.
+create table bare_month as
+select * from rollup_hourly where device = (select min(device) from tag) order by position, time;
+
+-- name: bare_day
+-- The limit of a device's day by minute, likewise.
+create table bare_day as
+select * from rollup where device = (select min(device) from tag) order by position, time;
+
 -- name: bare_states
 -- The limit of a past count: the answer itself, kept ready under its key, one row a device.
 create table bare_states as
@@ -86,4 +114,4 @@ select device, position, name, now() as time, now() as received, 1.5::float8 as 
 
 -- name: allow
 -- The role that asks may read the limits.
-grant select on bare_states, bare_latest to muster_api;
+grant select on bare_states, bare_latest, bare_month, bare_day to muster_api;
