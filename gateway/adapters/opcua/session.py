@@ -17,7 +17,10 @@ from gateway.adapters.opcua.browsing import browse
 from gateway.adapters.opcua.config import Connection, Place
 from gateway.adapters.opcua.decode import moment_us
 from gateway.adapters.opcua.identification import identify, origin_of
+from gateway.adapters.opcua.landing import Watched
 from gateway.adapters.opcua.methods import call
+from gateway.adapters.opcua.notification import Published
+from gateway.adapters.opcua.publishing import Hole, Publisher, SubscriptionLost, subscribe
 from gateway.adapters.opcua.station import Station
 from gateway.adapters.opcua.trust import Distrusted, Trust
 from gateway.adapters.opcua.turns import LONGEST_WAIT_S, TurnClient, Turns
@@ -31,6 +34,8 @@ _log = structlog.get_logger()
 logging.getLogger("asyncua").setLevel(logging.CRITICAL)  # what it warns of is told by events
 
 _KEEP_ALIVE_S = 3.0
+_CLOCK_EVERY_S = 30.0
+_CLOCK_MOVED_US = 100_000
 _FIRST_REST_S = 0.5
 LOST = (ua.UaError, OSError, TimeoutError, EOFError)
 _POLICIES = {
@@ -60,11 +65,13 @@ class Session:
         self._published_at = 0.0
         self._silence_s = 0.0
         self._ended = ""
+        self._measured_at = 0.0
+        self._stamps_ahead_us: int | None = None
         self._client: Client | None = None
+        self._publisher: Publisher | None = None
         self._namespaces: list[str] = []
-        self._handles: dict[int, tuple[Station, Place]] = {}
+        self._watched = Watched()
         self._items: dict[int, tuple[Station, list[int]]] = {}
-        self._next_handle = 1
         self._subscription = 0
         self._wake = asyncio.Event()
 
@@ -96,8 +103,11 @@ class Session:
                 self._say_down("opcua.garbage", {"problem": f"{type(error).__name__}: {error}"})
             finally:
                 self._client = None
+                if self._publisher is not None:
+                    self._publisher.stop()
+                    self._publisher = None
                 self._items.clear()
-                self._handles.clear()
+                self._watched.clear()
                 await leave(client)
             failures += 1
             rest_s = min(_FIRST_REST_S * 2.0 ** min(failures - 1, 20), self._settings.backoff_max_s)
@@ -164,18 +174,26 @@ class Session:
         asked.RequestedLifetimeCount = 3000
         asked.RequestedMaxKeepAliveCount = 10
         asked.PublishingEnabled = True
-        made = await client.uaclient.create_subscription(asked, self._published)
+        made = await subscribe(client, asked)
         self._subscription = made.SubscriptionId
+        self._publisher = Publisher(
+            client, made.SubscriptionId, self._clock.now_us, self._published, self._wake.set
+        )
         self._silence_s = 3 * made.RevisedPublishingInterval / 1000 * made.RevisedMaxKeepAliveCount
         self._published_at = asyncio.get_running_loop().time()
         self._ended = ""
+        self._measured_at, self._stamps_ahead_us = -_CLOCK_EVERY_S, None
+        self._publisher.start()
         self._client = client
 
     async def _serve(self, client: Client) -> None:
-        loop = asyncio.get_running_loop()
+        loop, publisher = asyncio.get_running_loop(), self._publisher
+        assert publisher is not None
         checked = -_KEEP_ALIVE_S
         while True:
             self._wake.clear()
+            publisher.check()
+            await publisher.mend(self._missed)
             await self._settle(client)
             now = loop.time()
             if self._ended:
@@ -183,7 +201,7 @@ class Session:
             if now - self._published_at > self._silence_s + self._settings.timeout_ms / 1000:
                 raise SubscriptionLost(f"no notification or keep-alive for {now - self._published_at:.0f} s")
             if now - checked >= _KEEP_ALIVE_S:
-                await self._measure(client)
+                await self._keep_alive(client, publisher, now)
                 checked = now
             due = checked + _KEEP_ALIVE_S
             for station in list(self.stations.values()):
@@ -212,12 +230,14 @@ class Session:
         for number, (station, items) in list(self._items.items()):
             if self.stations.get(number) is not station:
                 del self._items[number]
-                self._handles = {h: held for h, held in self._handles.items() if held[0] is not station}
+                self._watched.drop(station)
                 if not items:
                     continue
                 gone = ua.DeleteMonitoredItemsParameters(self._subscription, items)
                 await client.uaclient.delete_monitored_items(gone)
         come = [one for number, one in self.stations.items() if number not in self._items]
+        if come:
+            self._measured_at = -_CLOCK_EVERY_S
         for station in come:
             station.up()  # before its first values, which come while the server still answers
             self._items[station.device.number] = (station, await self._watch(client, station))
@@ -230,11 +250,11 @@ class Session:
             return []
         wanted = []
         connection = station.understood.connection
-        for place in station.understood.places:
-            self._handles[self._next_handle] = (station, place)
+        handles = self._watched.add(station)
+        for handle, place in zip(handles, station.understood.places, strict=True):
             sampling = connection.sampling_interval_ms
             asked = ua.MonitoringParameters(
-                ClientHandle=self._next_handle,
+                ClientHandle=handle,
                 SamplingInterval=500 * station.device.interval_s if sampling is None else sampling,
                 QueueSize=connection.queue_size,
                 DiscardOldest=True,
@@ -245,7 +265,6 @@ class Session:
                 )
             what = ua.ReadValueId(self.node(place.address.node), ua.AttributeIds.Value)
             wanted.append(ua.MonitoredItemCreateRequest(what, ua.MonitoringMode.Reporting, asked))
-            self._next_handle += 1
         made = await client.uaclient.create_monitored_items(
             ua.CreateMonitoredItemsParameters(self._subscription, ua.TimestampsToReturn.Both, wanted)
         )
@@ -258,6 +277,16 @@ class Session:
             station.take(refused, self._clock.now_us(), How.SOLICITED)
         return [one.MonitoredItemId for one in made if one.StatusCode.is_good()]
 
+    async def _keep_alive(self, client: Client, publisher: Publisher, now: float) -> None:
+        """Ask the server for its time, unless what it published says that it lives and its clock is known."""
+        heard = now - self._published_at < _KEEP_ALIVE_S
+        if not heard or now - self._measured_at >= _CLOCK_EVERY_S:
+            await self._measure(client)
+            self._measured_at = now
+            return
+        for station in self.stations.values():
+            station.alive(publisher.came_us)
+
     async def _measure(self, client: Client) -> None:
         """Ask the server for its time: that is the keep-alive, and the measure of its clock."""
         began_us, began = self._clock.now_us(), self._clock.monotonic()
@@ -265,24 +294,24 @@ class Session:
         half_us = round((self._clock.monotonic() - began) * 1e6 / 2)
         server_us = moment_us(answer.Value.Value)
         for station in self.stations.values():
-            station.alive()
+            station.alive(self._clock.now_us())
             station.clock_measured(server_us - began_us - half_us, half_us)
 
-    def _published(self, result: ua.PublishResult) -> None:
-        received = self._clock.now_us()
+    def _published(self, said: Published, received: int) -> None:
         self._published_at = asyncio.get_running_loop().time()
-        changes: dict[Station, list[tuple[Place, ua.DataValue]]] = {}
-        for part in result.NotificationMessage.NotificationData or []:
-            if isinstance(part, ua.DataChangeNotification):
-                for item in part.MonitoredItems:
-                    held = self._handles.get(item.ClientHandle)
-                    if held is not None:
-                        changes.setdefault(held[0], []).append((held[1], item.Value))
-            elif isinstance(part, ua.StatusChangeNotification):
-                self._ended = str(part.Status)
-                self._wake.set()
-        for station, values in changes.items():
-            station.take(values, received, How.UNSOLICITED)
+        ahead_us = said.stamp - received
+        if self._stamps_ahead_us is None or abs(ahead_us - self._stamps_ahead_us) > _CLOCK_MOVED_US:
+            self._stamps_ahead_us = ahead_us
+            self._measured_at = -_CLOCK_EVERY_S
+        if said.changes is not None:
+            self._watched.take(said.changes, received)
+        if said.ended is not None:
+            self._ended = ua.StatusCode(said.ended).name
+            self._wake.set()
+
+    def _missed(self, hole: Hole) -> None:
+        for station, _ in self._items.values():
+            station.missed(hole.since, hole.until, "opcua.notification-lost")
 
     def _say_down(self, reason: str, detail: dict[str, Any]) -> None:
         for station in self.stations.values():
@@ -297,10 +326,6 @@ def node_of(text: str, namespaces: Sequence[str]) -> ua.NodeId:
             return ua.NodeId(Identifier="no such namespace", NamespaceIndex=65535)
         text = f"ns={namespaces.index(uri)};{rest}"
     return ua.NodeId.from_string(text)
-
-
-class SubscriptionLost(Exception):
-    """The session lives, but the server no longer knows the subscription, or is silent about it."""
 
 
 async def enter(client: Client, settings: Connection, trust: Trust) -> None:

@@ -5,6 +5,9 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from asyncua import Client, ua
+from asyncua.common.shortcuts import Shortcuts
+
+from gateway.adapters.opcua.line import Line
 
 _CREATED = 2
 _WITHIN_S = 1.0
@@ -55,7 +58,13 @@ class TurnClient(Client):  # type: ignore[misc]  # the library tells no types
 
     def __init__(self, url: str, timeout_s: float, turns: Turns) -> None:
         super().__init__(url, timeout=timeout_s, watchdog_intervall=_NEVER_S)
+        self.uaclient = Line(timeout_s)
+        self.uaclient.pre_request_hook = self._wait_until_ready
+        self.nodes = Shortcuts(self.uaclient.session)
         self._turns = turns
+
+    async def _stale_watchdog_loop(self) -> None:
+        """Watch none of the library's subscriptions, twice a second: there are none."""
 
     async def create_session(self) -> ua.CreateSessionResult:
         """Wait for the turn, then ask."""

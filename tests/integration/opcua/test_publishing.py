@@ -1,0 +1,170 @@
+"""What a real server publishes: many types at once, a queue that runs over, and a notification that is lost on the way."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asyncua import Server, ua
+from asyncua.ua.ua_binary import struct_from_binary
+
+from gateway.adapter import Workplace
+from gateway.adapters.opcua.line import Listener, Socket
+from gateway.adapters.opcua.publishing import Publisher
+from gateway.adapters.opcua.room import OpcuaRoom
+from muster.clock import SystemClock
+from muster.device import Device, ReportMode, Tag
+from muster.scans import How
+from simulators.modbus.ports import free_ports
+from tests.integration.opcua.test_session import Recorder, until
+
+KIND = ua.VariantType
+VALUES: dict[str, tuple[str, Any, ua.VariantType]] = {
+    "Double": ("float64", 1.5, KIND.Double),
+    "Float": ("float32", 0.25, KIND.Float),
+    "Whole": ("int32", -7, KIND.Int32),
+    "Running": ("bool", True, KIND.Boolean),
+    "When": ("datetime", datetime(2026, 1, 1, tzinfo=UTC), KIND.DateTime),
+    "Large": ("uint64", 2**53, KIND.UInt64),
+    "Wrong": ("float64", "no number", KIND.String),
+}
+
+
+@asynccontextmanager
+async def watched(
+    sink: Recorder, tmp_path: Path, names: list[str]
+) -> AsyncIterator[tuple[OpcuaRoom, Server]]:
+    """A server with those variables and a room that watches them."""
+    (port,) = free_ports(1)
+    server = Server()
+    await server.init()
+    server.set_endpoint(f"opc.tcp://127.0.0.1:{port}")
+    server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+    index = await server.register_namespace("urn:test")
+    for name in names:
+        _, value, kind = VALUES[name]
+        await server.nodes.objects.add_variable(ua.NodeId(name, index), f"{index}:{name}", value, kind)
+    await server.start()
+    room = OpcuaRoom(sink, SystemClock(), Workplace(1, "g", tmp_path))
+    running = asyncio.create_task(room.run())
+    connection = {"url": f"opc.tcp://127.0.0.1:{port}", "security": {"policy": "None", "mode": "none"}}
+    tags = [
+        Tag(at, name, VALUES[name][0], {"node": f"nsu=urn:test;s={name}"}) for at, name in enumerate(names, 1)
+    ]
+    try:
+        await room.configure(
+            {1: Device(1, 1, "d", "d", 1, "opcua", connection, ReportMode.PERIODIC, 0.2, tags)}
+        )
+        yield room, server
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await server.stop()
+
+
+async def write(server: Server, name: str, value: Any, at: datetime) -> None:
+    kind = VALUES[name][2]
+    data = ua.DataValue(ua.Variant(value, kind), SourceTimestamp=at, ServerTimestamp=at)
+    await server.write_attribute_value(ua.NodeId(name, 2), data)
+
+
+async def test_values_of_all_types_that_change_together_are_one_scan(tmp_path: Path) -> None:
+    sink = Recorder()
+    async with watched(sink, tmp_path, list(VALUES)) as (_, server):
+        await until(lambda: bool(sink.scans))
+        sink.scans.clear()
+        at = datetime(2026, 2, 3, tzinfo=UTC)
+        for name, (_, value, _) in VALUES.items():
+            changed = value if isinstance(value, (bool, str, datetime)) else value - 1
+            await write(server, name, changed, at)
+        wanted = [0.5, -0.75, -8.0, 1.0, datetime(2026, 1, 1, tzinfo=UTC).timestamp(), 2.0**53 - 1]
+        await until(lambda: any(values[:6] == wanted for _, values, _ in sink.scans))
+
+
+async def test_a_notification_lost_on_the_way_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink, lost = Recorder(), []
+    take = Publisher.answered
+
+    def lossy(publisher: Publisher, body: bytes, at: int) -> None:
+        """Lose the first notification that carries 20: garbage comes in its stead."""
+        if not lost and ua.uatypes and b"\x00\x00\x00\x00\x00\x004@" in body:
+            lost.append(body)
+            take(publisher, body[: len(body) // 2], at)
+        else:
+            take(publisher, body, at)
+
+    monkeypatch.setattr(Publisher, "answered", lossy)
+    async with watched(sink, tmp_path, ["Double"]) as (room, server):
+        await until(lambda: (1, [1.5], How.UNSOLICITED) in sink.scans)
+        for value in (10.0, 20.0, 30.0):
+            await write(server, "Double", value, datetime.now(UTC))
+            await asyncio.sleep(0.3)
+        await until(lambda: (1, [20.0], How.UNSOLICITED) in sink.scans)
+        assert len(lost) == 1
+        assert room.diagnostics(1).session == "up"
+        assert not [event for event in sink.events if event.kind == "gap"]
+
+
+async def test_a_notification_that_the_server_no_longer_has_is_a_gap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink, skipped = Recorder(), []
+    count = Publisher._count
+
+    def forgetful(publisher: Publisher, said: Any, since: int, received: int) -> None:
+        """Take the third notification for the fifth."""
+        if not skipped and said.sequence == 3:
+            skipped.append(said)
+            publisher._next = 1_000_000
+        count(publisher, said, since, received)
+
+    monkeypatch.setattr(Publisher, "_count", forgetful)
+    async with watched(sink, tmp_path, ["Double"]) as (_, server):
+        value = 0.0
+        while not [event for event in sink.events if event.kind == "gap"]:
+            value += 1
+            await write(server, "Double", value, datetime.now(UTC))
+            await asyncio.sleep(0.2)
+        (gap,) = [event for event in sink.events if event.kind == "gap"]
+        assert (gap.device, gap.reason) == (1, "opcua.notification-lost")
+        assert gap.until is not None
+        assert gap.at < gap.until
+        await write(server, "Double", -5.0, datetime.now(UTC))
+        await until(lambda: (1, [-5.0], How.UNSOLICITED) in sink.scans)
+
+
+async def test_the_prepared_publish_request_is_what_asyncua_would_send(tmp_path: Path) -> None:
+    sent: list[bytes] = []
+    real = Socket.send
+
+    def noted(socket: Socket, body: bytes, listener: Listener) -> None:
+        sent.append(body)
+        real(socket, body, listener)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Socket, "send", noted)
+        sink = Recorder()
+        async with watched(sink, tmp_path, ["Double"]):
+            await until(lambda: len(sent) > 3)
+    for body in sent:
+        request = struct_from_binary(ua.PublishRequest, ua.utils.Buffer(body))
+        again = ua.ua_binary.struct_to_binary(request)
+        assert again == body
+    handles = [
+        struct_from_binary(ua.PublishRequest, ua.utils.Buffer(body)).RequestHeader.RequestHandle
+        for body in sent
+    ]
+    assert len(set(handles)) == len(handles)
+    acknowledged = [
+        one.SequenceNumber
+        for body in sent
+        for one in struct_from_binary(
+            ua.PublishRequest, ua.utils.Buffer(body)
+        ).Parameters.SubscriptionAcknowledgements
+    ]
+    assert acknowledged[:1] == [1]

@@ -1,0 +1,174 @@
+"""Changes laid into scans all at once give the scans that they give one by one."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from asyncua import ua
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from gateway.adapters.opcua.config import understand
+from gateway.adapters.opcua.landing import Watched
+from gateway.adapters.opcua.notification import read_publish
+from gateway.adapters.opcua.station import Station
+from muster.clock import ManualClock
+from muster.device import Device, ReportMode, Tag
+from muster.events import Event, TextReading
+from muster.quality import Quality
+from muster.scans import How
+from tests.unit.opcua.test_notification import response, same_shape, told, values
+
+RECEIVED = 1_790_000_000_000_000
+
+
+class Kept:
+    """A sink that keeps everything, values by their bits."""
+
+    def __init__(self) -> None:
+        self.scans: list[Any] = []
+        self.texts: list[TextReading] = []
+        self.events: list[Event] = []
+        self.full = False
+        self.sealed = 0
+
+    def scan(
+        self,
+        device: int,
+        time: int,
+        received: int,
+        first: int,
+        value: NDArray[np.float64],
+        quality: NDArray[np.int16] | None,
+        how: How,
+    ) -> None:
+        said = None if quality is None else quality.tolist()
+        self.scans.append((device, time, received, first, value.astype(np.float64).tobytes(), said, how))
+
+    def text(self, reading: TextReading) -> None:
+        self.texts.append(reading)
+
+    def event(self, event: Event) -> None:
+        self.events.append(event)
+
+    def mark(self) -> int | None:
+        return 1
+
+    def watch_sealed(self, told: Callable[[int], None]) -> Callable[[], None]:
+        return lambda: None
+
+
+KINDS = ("float64", "float32", "int32", "uint64", "bool", "string", "datetime", "enum")
+
+
+def station(number: int, sink: Kept) -> Station:
+    """A device with gaps in its positions, every type, a scaled tag and a part of an array."""
+    tags = [Tag(2 * at + 1, f"v{at}", kind, {"node": f"i={at}"}) for at, kind in enumerate(KINDS)]
+    tags.append(Tag(20, "scaled", "float64", {"node": "i=20"}, scale=1e10, offset=-0.5))
+    tags.append(Tag(21, "part", "float64", {"node": "i=21", "index": 1}))
+    connection = {"url": "opc.tcp://h", "security": {"policy": "None", "mode": "none"}}
+    device = Device(number, 1, "d", "d", 1, "opcua", connection, ReportMode.PERIODIC, 1.0, tags)
+    return Station(device, understand(device), sink, ManualClock())
+
+
+STATIONS = 3
+PLACES = len(KINDS) + 2
+known = st.integers(1, STATIONS * PLACES)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(st.tuples(known, values()), min_size=1, max_size=12)
+    | st.tuples(known, same_shape).map(
+        lambda both: [(1 + (both[0] + at) % (STATIONS * PLACES), one) for at, one in enumerate(both[1])]
+    )
+)
+def test_all_at_once_is_as_one_by_one(items: list[tuple[int, ua.DataValue]]) -> None:
+    together, singly = Kept(), Kept()
+    watched = Watched()
+    places: dict[int, tuple[Station, Any]] = {}
+    for number in range(1, STATIONS + 1):
+        own = station(number, singly)
+        for handle, place in zip(watched.add(station(number, together)), own.understood.places, strict=True):
+            places[handle] = (own, place)
+    changes = read_publish(response(told(items))).changes
+    assert changes is not None
+    watched.take(changes, RECEIVED)
+    by_station: dict[Station, list[Any]] = {}
+    for handle, value in items:
+        own, place = places[handle]
+        by_station.setdefault(own, []).append((place, value))
+    for own, changed in by_station.items():
+        own.take(changed, RECEIVED, How.UNSOLICITED)
+    assert sorted(together.scans, key=repr) == sorted(singly.scans, key=repr)
+    assert sorted(together.texts, key=repr) == sorted(singly.texts, key=repr)
+
+
+def numbers(*handles: int, status: int = 0) -> Any:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    value = [
+        (handle, ua.DataValue(ua.Variant(float(handle), ua.VariantType.Double), ua.StatusCode(status), at))
+        for handle in handles
+    ]
+    return read_publish(response(told(value))).changes
+
+
+def test_changes_that_nobody_watches_are_not_kept() -> None:
+    sink, watched = Kept(), Watched()
+    one, two = station(1, sink), station(2, sink)
+    watched.add(one)
+    watched.add(two)
+    watched.drop(one)
+    watched.take(numbers(1, 2, 0, 999, 2**32 - 1), RECEIVED)
+    assert sink.scans == []
+    watched.take(numbers(1, PLACES + 1), RECEIVED)
+    assert [scan[0] for scan in sink.scans] == [2]
+
+
+def test_a_full_sink_is_put_nothing() -> None:
+    sink, watched = Kept(), Watched()
+    watched.add(station(1, sink))
+    sink.full = True
+    watched.take(numbers(1, 2), RECEIVED)
+    assert sink.scans == []
+
+
+def test_a_queue_that_ran_over_is_a_gap_of_its_device_and_the_value_stays_good() -> None:
+    sink, watched = Kept(), Watched()
+    one = station(1, sink)
+    watched.add(one)
+    watched.add(station(2, sink))
+    watched.take(numbers(1, PLACES + 1), RECEIVED)
+    watched.take(numbers(1, PLACES + 1, status=0x0400), RECEIVED + 1)
+    assert sink.events == []
+    watched.take(numbers(1, status=0x0480), RECEIVED + 1_000_000)
+    (gap,) = sink.events
+    assert (gap.kind, gap.device, gap.reason) == ("gap", 1, "opcua.queue-overflow")
+    assert (gap.at, gap.until) == (RECEIVED + 1, RECEIVED + 1_000_000)
+    assert sink.scans[-1][5] is None
+    assert one.report().errors == {"opcua.queue-overflow": 1}
+
+
+def test_a_station_that_comes_when_the_table_is_full_has_its_own_handles() -> None:
+    sink, watched = Kept(), Watched()
+    for number in range(1, 60):
+        watched.add(station(number, sink))
+    watched.take(numbers(58 * PLACES + 1), RECEIVED)
+    assert [(scan[0], scan[3]) for scan in sink.scans] == [(59, 1)]
+
+
+def test_the_same_tag_and_time_twice_is_two_scans_in_their_order() -> None:
+    sink, watched = Kept(), Watched()
+    watched.add(station(1, sink))
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    items = [
+        (1, ua.DataValue(ua.Variant(value, ua.VariantType.Double), SourceTimestamp=when))
+        for value, when in ((1.0, at), (2.0, at), (3.0, at - timedelta(seconds=1)), (4.0, at))
+    ]
+    changes = read_publish(response(told(items))).changes
+    assert changes is not None
+    watched.take(changes, RECEIVED)
+    assert [np.frombuffer(scan[4])[0] for scan in sink.scans] == [3.0, 1.0, 2.0, 4.0]
+    assert Quality.GOOD == 0
