@@ -148,7 +148,7 @@ class Publisher:
 
     def _ask(self) -> None:
         acknowledged, self._acknowledged = self._acknowledged, []
-        ticks = time.time_ns() // 100 + _EPOCH_TICKS
+        ticks = time.time_ns() // 1000 * 10 + _EPOCH_TICKS
         header = _HEADER.pack(ticks, self._socket.next_handle(), 0, -1, 0, len(acknowledged))
         body = [self._head, header]
         body += [_ACKNOWLEDGED.pack(self._subscription, sequence) for sequence in acknowledged]

@@ -66,7 +66,8 @@ class Session:
         self._silence_s = 0.0
         self._ended = ""
         self._measured_at = 0.0
-        self._stamps_ahead_us: int | None = None
+        self._ahead_us: int | None = None
+        self._ahead_known_us: int | None = None
         self._client: Client | None = None
         self._publisher: Publisher | None = None
         self._namespaces: list[str] = []
@@ -182,7 +183,7 @@ class Session:
         self._silence_s = 3 * made.RevisedPublishingInterval / 1000 * made.RevisedMaxKeepAliveCount
         self._published_at = asyncio.get_running_loop().time()
         self._ended = ""
-        self._measured_at, self._stamps_ahead_us = -_CLOCK_EVERY_S, None
+        self._measured_at, self._ahead_us, self._ahead_known_us = -_CLOCK_EVERY_S, None, None
         self._publisher.start()
         self._client = client
 
@@ -278,11 +279,18 @@ class Session:
         return [one.MonitoredItemId for one in made if one.StatusCode.is_good()]
 
     async def _keep_alive(self, client: Client, publisher: Publisher, now: float) -> None:
-        """Ask the server for its time, unless what it published says that it lives and its clock is known."""
+        """Ask the server for its time, unless what it published says that it lives and its clock is known.
+
+        What it publishes carries its time, too, delayed by its way: the least delayed shows a clock that moved.
+        """
+        ahead_us, self._ahead_us = self._ahead_us, None
+        known_us = self._ahead_known_us
+        moved = ahead_us is not None and (known_us is None or abs(ahead_us - known_us) > _CLOCK_MOVED_US)
         heard = now - self._published_at < _KEEP_ALIVE_S
-        if not heard or now - self._measured_at >= _CLOCK_EVERY_S:
+        if moved or not heard or now - self._measured_at >= _CLOCK_EVERY_S:
             await self._measure(client)
             self._measured_at = now
+            self._ahead_known_us = known_us if ahead_us is None else ahead_us
             return
         for station in self.stations.values():
             station.alive(publisher.came_us)
@@ -300,9 +308,8 @@ class Session:
     def _published(self, said: Published, received: int) -> None:
         self._published_at = asyncio.get_running_loop().time()
         ahead_us = said.stamp - received
-        if self._stamps_ahead_us is None or abs(ahead_us - self._stamps_ahead_us) > _CLOCK_MOVED_US:
-            self._stamps_ahead_us = ahead_us
-            self._measured_at = -_CLOCK_EVERY_S
+        if self._ahead_us is None or ahead_us > self._ahead_us:
+            self._ahead_us = ahead_us
         if said.changes is not None:
             self._watched.take(said.changes, received)
         if said.ended is not None:
