@@ -109,6 +109,7 @@ class _Shape:
 
     kind: int
     record: np.dtype[np.void]
+    names: frozenset[str]
     size: int
     octets: NDArray[np.intp]
 
@@ -134,7 +135,12 @@ def _shape(mask: int, kind: int) -> _Shape | None:
     record = np.dtype(head + [(name, "<" + form) for name, form in wire])
     size = int(record.itemsize)
     kind = kind if mask & _VALUE else NOTHING
-    return _Shape(kind, record, size, np.arange(size))
+    return _Shape(kind, record, frozenset(record.names or ()), size, np.arange(size))
+
+
+def _shape_at(body: bytes, at: int) -> _Shape | None:
+    mask = body[at + _MASK_AT]
+    return _shape(mask & _NAMED, body[at + _KIND_AT] if mask & _VALUE else NOTHING)
 
 
 class Columns:
@@ -153,8 +159,7 @@ class Columns:
         at += _COUNT.size
         if count <= 0:
             return at
-        mask = body[at + _MASK_AT]
-        shape = _shape(mask & _NAMED, body[at + _KIND_AT] if mask & _VALUE else NOTHING)
+        shape = _shape_at(body, at)
         if shape is not None and at + count * shape.size <= end:
             rows = np.frombuffer(body, shape.record, count, at)
             octets = rows["shape"].tobytes()
@@ -178,8 +183,7 @@ class Columns:
         found: dict[_Shape, tuple[list[int], list[int]]] = {}
         first = self._count
         for index in range(first, first + min(count, end - at)):
-            mask = body[at + _MASK_AT]
-            shape = _shape(mask & _NAMED, body[at + _KIND_AT] if mask & _VALUE else NOTHING)
+            shape = _shape_at(body, at)
             if shape is None:
                 change, at = _other(body, at)
                 self._parts.append((np.array([index]), change))
@@ -214,7 +218,7 @@ def _other(body: bytes, at: int) -> tuple[Changes, int]:
 
 def _changes(rows: NDArray[np.void], shape: _Shape) -> Changes:
     """Return a run's columns."""
-    names = shape.record.names or ()
+    names = shape.names
     others: dict[int, ua.Variant] = {}
     kind: int | NDArray[np.uint8] = shape.kind
     if "value" not in names:

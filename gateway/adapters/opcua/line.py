@@ -20,6 +20,7 @@ _SIZE_AT, _SIZE_END = 4, 8
 _HEADER = struct.Struct("<4sIII")  # type and chunk, size, channel, token
 _SEQUENCE = struct.Struct("<II")  # sequence number, request id
 _WHOLE = b"MSGF"
+_LAST_SEQUENCE = 2**32 - 1  # the next is 1
 
 
 class Listener(Protocol):
@@ -43,14 +44,13 @@ class Socket(UASocketProtocol):  # type: ignore[misc]  # the library tells no ty
         self._begun = b""
 
     def send(self, body: bytes, listener: Listener) -> None:
-        """Send a prepared request, signed and encrypted as the channel is. Raises ConnectionError."""
+        """Send a prepared request of one chunk, signed and encrypted as the channel is. Raises ConnectionError."""
         if self.transport is None:
             raise ConnectionError("connection is not open")
         self.revolve_security_token()
         self._request_id += 1
-        message = self._connection.message_to_binary(body, request_id=self._request_id)
         self._listeners[self._request_id] = listener
-        self.transport.write(message)
+        self.transport.write(self._sealed(body))
 
     def next_handle(self) -> int:
         """Return the next request's handle."""
@@ -77,6 +77,21 @@ class Socket(UASocketProtocol):  # type: ignore[misc]  # the library tells no ty
                 return
         if at < end:
             self._begun = data[at:]
+
+    def _sealed(self, body: bytes) -> bytes:
+        """Return a small message of the current token, as asyncua's `MessageChunk.to_binary` lays it out."""
+        connection = self._connection
+        connection._sequence_number = connection._sequence_number % _LAST_SEQUENCE + 1
+        crypto = connection.security_policy.symmetric_cryptography
+        plain = _SEQUENCE.pack(connection._sequence_number, self._request_id) + body
+        plain += crypto.padding(len(plain))
+        size = _HEADER.size + (len(plain) + crypto.signature_size()) // crypto.plain_block_size() * (
+            crypto.encrypted_block_size()
+        )
+        token = connection.security_token
+        head = _HEADER.pack(_WHOLE, size, token.ChannelId, token.TokenId)
+        sealed: bytes = head + crypto.encrypt(plain + crypto.signature(head + plain))
+        return sealed
 
     def _quick(self, frame: bytes) -> bool:
         """Take a whole message of the current token; whether that was done."""
