@@ -5,26 +5,22 @@ listed where the server no longer has it.
 """
 
 import struct
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from asyncua import Client, ua
-from asyncua.ua.ua_binary import nodeid_to_binary, struct_from_binary
+from asyncua.ua.ua_binary import struct_from_binary
 
 from gateway.adapters.opcua.line import Socket
 from gateway.adapters.opcua.notification import Published, read_publish, read_republish
+from gateway.adapters.opcua.prepared import Prepared
 from muster.errors import Rejected
 
 _OUTSTANDING = 2
 _MOST_ACKNOWLEDGED = 64
 _MOST_MISSING = 32
 _LAST_SEQUENCE = 2**32 - 1  # the next is 1
-_EPOCH_TICKS = 116_444_736_000_000_000
-_TYPE = struct.Struct("<BBH").pack(1, 0, ua.ObjectIds.PublishRequest_Encoding_DefaultBinary)
-_HEADER = struct.Struct(
-    "<qIIiI3xi"
-)  # time, handle, no diagnostics, no audit entry, no hint, nothing more; how many
+_COUNT = struct.Struct("<i")
 _ACKNOWLEDGED = struct.Struct("<II")
 
 
@@ -72,7 +68,7 @@ class Publisher:
         self._socket = socket
         self._subscription = subscription
         self._now_us, self._told, self._woken = now_us, told, woken
-        self._head = _TYPE + nodeid_to_binary(client.uaclient.session.authentication_token)
+        self._request = Prepared(client, ua.ObjectIds.PublishRequest_Encoding_DefaultBinary)
         self._waiting = 0
         self._most = _OUTSTANDING
         self._next = 1
@@ -148,11 +144,9 @@ class Publisher:
 
     def _ask(self) -> None:
         acknowledged, self._acknowledged = self._acknowledged, []
-        ticks = time.time_ns() // 1000 * 10 + _EPOCH_TICKS
-        header = _HEADER.pack(ticks, self._socket.next_handle(), 0, -1, 0, len(acknowledged))
-        body = [self._head, header]
-        body += [_ACKNOWLEDGED.pack(self._subscription, sequence) for sequence in acknowledged]
-        self._socket.send(b"".join(body), self)
+        rest = [_COUNT.pack(len(acknowledged))]
+        rest += [_ACKNOWLEDGED.pack(self._subscription, sequence) for sequence in acknowledged]
+        self._socket.send(self._request.body(self._socket.next_handle(), b"".join(rest)), self)
         self._waiting += 1
 
     def _go_on(self) -> None:

@@ -20,7 +20,9 @@ from gateway.adapters.opcua.identification import identify, origin_of
 from gateway.adapters.opcua.landing import Watched
 from gateway.adapters.opcua.methods import call
 from gateway.adapters.opcua.notification import Published
+from gateway.adapters.opcua.prepared import Reading
 from gateway.adapters.opcua.publishing import Hole, Publisher, SubscriptionLost, subscribe
+from gateway.adapters.opcua.pulse import KEEP_ALIVE_S, Pulse
 from gateway.adapters.opcua.station import Station
 from gateway.adapters.opcua.trust import Distrusted, Trust
 from gateway.adapters.opcua.turns import LONGEST_WAIT_S, TurnClient, Turns
@@ -33,9 +35,6 @@ _log = structlog.get_logger()
 
 logging.getLogger("asyncua").setLevel(logging.CRITICAL)  # what it warns of is told by events
 
-_KEEP_ALIVE_S = 3.0
-_CLOCK_EVERY_S = 30.0
-_CLOCK_MOVED_US = 100_000
 _FIRST_REST_S = 0.5
 LOST = (ua.UaError, OSError, TimeoutError, EOFError)
 _POLICIES = {
@@ -62,14 +61,12 @@ class Session:
         self._clock = clock
         self._turns = turns
         self._trust = trust
-        self._published_at = 0.0
+        self._pulse = Pulse(0.0)
         self._silence_s = 0.0
         self._ended = ""
-        self._measured_at = 0.0
-        self._ahead_us: int | None = None
-        self._ahead_known_us: int | None = None
         self._client: Client | None = None
         self._publisher: Publisher | None = None
+        self._server_time: Reading | None = None
         self._namespaces: list[str] = []
         self._watched = Watched()
         self._items: dict[int, tuple[Station, list[int]]] = {}
@@ -180,17 +177,17 @@ class Session:
         self._publisher = Publisher(
             client, made.SubscriptionId, self._clock.now_us, self._published, self._wake.set
         )
+        self._server_time = Reading(client, _CURRENT_TIME, self._settings.timeout_ms / 1000)
         self._silence_s = 3 * made.RevisedPublishingInterval / 1000 * made.RevisedMaxKeepAliveCount
-        self._published_at = asyncio.get_running_loop().time()
+        self._pulse = Pulse(asyncio.get_running_loop().time())
         self._ended = ""
-        self._measured_at, self._ahead_us, self._ahead_known_us = -_CLOCK_EVERY_S, None, None
         self._publisher.start()
         self._client = client
 
     async def _serve(self, client: Client) -> None:
         loop, publisher = asyncio.get_running_loop(), self._publisher
         assert publisher is not None
-        checked = -_KEEP_ALIVE_S
+        checked = -KEEP_ALIVE_S
         while True:
             self._wake.clear()
             publisher.check()
@@ -199,12 +196,17 @@ class Session:
             now = loop.time()
             if self._ended:
                 raise SubscriptionLost(self._ended)
-            if now - self._published_at > self._silence_s + self._settings.timeout_ms / 1000:
-                raise SubscriptionLost(f"no notification or keep-alive for {now - self._published_at:.0f} s")
-            if now - checked >= _KEEP_ALIVE_S:
-                await self._keep_alive(client, publisher, now)
+            if now - self._pulse.heard_s > self._silence_s + self._settings.timeout_ms / 1000:
+                raise SubscriptionLost(f"no notification or keep-alive for {now - self._pulse.heard_s:.0f} s")
+            if now - checked >= KEEP_ALIVE_S:
                 checked = now
-            due = checked + _KEEP_ALIVE_S
+                if self._pulse.must_ask(now):
+                    await self._measure()
+                    self._pulse.measured(now)
+                else:
+                    for station in self.stations.values():
+                        station.alive(publisher.came_us)
+            due = checked + KEEP_ALIVE_S
             for station in list(self.stations.values()):
                 if station.read_every_s is None or station.device.number not in self._items:
                     continue
@@ -238,7 +240,7 @@ class Session:
                 await client.uaclient.delete_monitored_items(gone)
         come = [one for number, one in self.stations.items() if number not in self._items]
         if come:
-            self._measured_at = -_CLOCK_EVERY_S
+            self._pulse.ask_soon()
         for station in come:
             station.up()  # before its first values, which come while the server still answers
             self._items[station.device.number] = (station, await self._watch(client, station))
@@ -278,27 +280,11 @@ class Session:
             station.take(refused, self._clock.now_us(), How.SOLICITED)
         return [one.MonitoredItemId for one in made if one.StatusCode.is_good()]
 
-    async def _keep_alive(self, client: Client, publisher: Publisher, now: float) -> None:
-        """Ask the server for its time, unless what it published says that it lives and its clock is known.
-
-        What it publishes carries its time, too, delayed by its way: the least delayed shows a clock that moved.
-        """
-        ahead_us, self._ahead_us = self._ahead_us, None
-        known_us = self._ahead_known_us
-        moved = ahead_us is not None and (known_us is None or abs(ahead_us - known_us) > _CLOCK_MOVED_US)
-        heard = now - self._published_at < _KEEP_ALIVE_S
-        if moved or not heard or now - self._measured_at >= _CLOCK_EVERY_S:
-            await self._measure(client)
-            self._measured_at = now
-            self._ahead_known_us = known_us if ahead_us is None else ahead_us
-            return
-        for station in self.stations.values():
-            station.alive(publisher.came_us)
-
-    async def _measure(self, client: Client) -> None:
+    async def _measure(self) -> None:
         """Ask the server for its time: that is the keep-alive, and the measure of its clock."""
+        assert self._server_time is not None
         began_us, began = self._clock.now_us(), self._clock.monotonic()
-        answer = await client.get_node(_CURRENT_TIME).read_data_value()
+        answer = await self._server_time.read()
         half_us = round((self._clock.monotonic() - began) * 1e6 / 2)
         server_us = moment_us(answer.Value.Value)
         for station in self.stations.values():
@@ -306,10 +292,7 @@ class Session:
             station.clock_measured(server_us - began_us - half_us, half_us)
 
     def _published(self, said: Published, received: int) -> None:
-        self._published_at = asyncio.get_running_loop().time()
-        ahead_us = said.stamp - received
-        if self._ahead_us is None or ahead_us > self._ahead_us:
-            self._ahead_us = ahead_us
+        self._pulse.heard(asyncio.get_running_loop().time(), said.stamp - received)
         if said.changes is not None:
             self._watched.take(said.changes, received)
         if said.ended is not None:

@@ -110,3 +110,33 @@ async def test_a_polled_device_whose_variables_are_stamped_apart_gives_one_scan_
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_queue_that_runs_over_at_the_server_is_a_gap_and_its_last_values_come(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    sink = Recorder()
+    room = OpcuaRoom(sink, SystemClock(), Workplace(1, "g", tmp_path / "room"))
+    running = asyncio.create_task(room.run())
+    connection = {
+        "url": f"opc.tcp://localhost:{port}",
+        "security": {"policy": "Basic256Sha256", "mode": "sign"},
+        "sampling_interval_ms": 0,
+        "queue_size": 3,
+    }
+    tags = [Tag(1, "fast", "float64", {"node": "nsu=urn:peer:node-opcua;s=Fast"})]
+    fast = Device(1, 1, "P-1", "press", 1, "opcua", connection, ReportMode.PERIODIC, 1.0, tags)
+    try:
+        with npm.script("node-opcua", "server.cjs", tmp_path / "peer.log", str(port), str(tmp_path / "pki")):
+            await room.configure({1: fast})
+            await until(lambda: bool(room.certificates()))
+            room.decide(room.certificates()[0].thumbprint, trust=True)
+            await until(lambda: any(event.reason == "opcua.queue-overflow" for event in sink.events))
+            gaps = [event for event in sink.events if event.reason == "opcua.queue-overflow"]
+            assert all(gap.until is not None and gap.at < gap.until for gap in gaps)
+            seen = len(sink.scans)
+            await until(lambda: len(sink.scans) > seen + 6)
+            values = [values[0] for _, values, _ in sink.scans]
+            assert values == sorted(values)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

@@ -138,7 +138,9 @@ async def test_a_notification_that_the_server_no_longer_has_is_a_gap(
         await until(lambda: (1, [-5.0], How.UNSOLICITED) in sink.scans)
 
 
-async def test_the_prepared_publish_request_is_what_asyncua_would_send(tmp_path: Path) -> None:
+async def test_prepared_requests_are_what_asyncua_would_send(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sent: list[bytes] = []
     real = Socket.send
 
@@ -146,25 +148,27 @@ async def test_the_prepared_publish_request_is_what_asyncua_would_send(tmp_path:
         sent.append(body)
         real(socket, body, listener)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Socket, "send", noted)
-        sink = Recorder()
-        async with watched(sink, tmp_path, ["Double"]):
-            await until(lambda: len(sent) > 3)
+    monkeypatch.setattr(Socket, "send", noted)
+    async with watched(Recorder(), tmp_path, ["Double"]):
+        await until(lambda: len(sent) > 4)
+    requests = []
     for body in sent:
-        request = struct_from_binary(ua.PublishRequest, ua.utils.Buffer(body))
-        again = ua.ua_binary.struct_to_binary(request)
-        assert again == body
-    handles = [
-        struct_from_binary(ua.PublishRequest, ua.utils.Buffer(body)).RequestHeader.RequestHandle
-        for body in sent
-    ]
-    assert len(set(handles)) == len(handles)
+        kind = next(
+            kind
+            for kind, number in (
+                (ua.PublishRequest, ua.ObjectIds.PublishRequest_Encoding_DefaultBinary),
+                (ua.ReadRequest, ua.ObjectIds.ReadRequest_Encoding_DefaultBinary),
+            )
+            if body.startswith(b"\x01\x00" + number.to_bytes(2, "little"))
+        )
+        requests.append(struct_from_binary(kind, ua.utils.Buffer(body)))
+        assert ua.ua_binary.struct_to_binary(requests[-1]) == body
+    assert {type(request) for request in requests} == {ua.PublishRequest, ua.ReadRequest}
+    assert len({request.RequestHeader.RequestHandle for request in requests}) == len(requests)
     acknowledged = [
         one.SequenceNumber
-        for body in sent
-        for one in struct_from_binary(
-            ua.PublishRequest, ua.utils.Buffer(body)
-        ).Parameters.SubscriptionAcknowledgements
+        for request in requests
+        if isinstance(request, ua.PublishRequest)
+        for one in request.Parameters.SubscriptionAcknowledgements
     ]
     assert acknowledged[:1] == [1]

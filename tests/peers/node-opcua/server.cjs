@@ -1,4 +1,5 @@
-// An OPC UA server that nobody here wrote: presses whose variables change once a second, each in its own instant.
+// An OPC UA server that nobody here wrote: presses whose variables change once a second, each in its own instant, and
+// one variable that changes 50 times a second.
 // Arguments: port, folder for its certificates, how many presses (2). Says when a session is created, in ms since 1970.
 const { OPCUAServer, OPCUACertificateManager, DataType, Variant, StatusCodes } = require("node-opcua");
 
@@ -62,6 +63,18 @@ async function main() {
     });
     setpoint.accessLevel = setpoint.userAccessLevel = 3;
   }
+  const fast = namespace.addVariable({
+    organizedBy: server.engine.addressSpace.rootFolder.objects,
+    browseName: "Fast",
+    nodeId: "s=Fast",
+    dataType: DataType.Double,
+    value: { dataType: DataType.Double, value: 0 },
+  });
+  let turns = 0;
+  setInterval(() => {
+    turns += 1;
+    fast.setValueFromSource(new Variant({ dataType: DataType.Double, value: turns }), StatusCodes.Good);
+  }, 20);
   let step = 0;
   setInterval(() => {
     step += 1;
