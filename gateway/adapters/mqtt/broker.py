@@ -11,26 +11,19 @@ import contextlib
 import hashlib
 import random
 import secrets
-from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from paho.mqtt import client as paho
-from paho.mqtt.enums import MQTTErrorCode
 
 from gateway.adapter import Sink, Workplace
+from gateway.adapters.mqtt.connection import Connection
+from gateway.adapters.mqtt.deliveries import Deliveries
+from gateway.adapters.mqtt.packets import Message
 from gateway.adapters.mqtt.receipts import Receipts, digest_of
 from gateway.adapters.mqtt.settings import BrokerSettings, Tls
-from gateway.adapters.mqtt.wire import (
-    CONNACK_REASONS,
-    DISCONNECT_REASONS,
-    Refused,
-    Wire,
-    password_of,
-    tls_context,
-)
+from gateway.adapters.mqtt.wire import CONNACK_REASONS, Refused, Wire, password_of, tls_context
 from muster.clock import Clock
 from muster.errors import ConfigError, RequestError, Unavailable
 
@@ -41,8 +34,6 @@ _log = structlog.get_logger()
 Will = tuple[str, bytes, int, bool]
 """Topic, payload, QoS, retain."""
 
-_PACKETS_AT_ONCE = 200
-_MISC_S = 1.0
 _HOLD_S = 0.1
 _FIRST_PAUSE_S = 0.5
 _SETTLED_S = 10.0
@@ -53,19 +44,6 @@ _REDELIVERED_WITHIN_S = 120.0
 _FILTERS_AT_ONCE = 100
 _NOWHERE = "muster/confirm"
 """A filter nobody subscribes to: that its UNSUBACK came shows that the broker has read what was sent before."""
-
-
-@dataclass(slots=True)
-class Message:
-    """One message: received in µs since 1970; properties: MQTT 5's, else None."""
-
-    topic: str
-    payload: bytes
-    qos: int
-    retain: bool
-    duplicate: bool
-    received: int
-    properties: Any
 
 
 class BrokerSession:
@@ -108,20 +86,12 @@ class BrokerSession:
         name = hashlib.sha256(f"{settings.text} {self.client_id}".encode()).hexdigest()[:16]
         self._path = workplace.folder / f"{name}.receipts"
         self._receipts: Receipts | None = None
-        self._client: Wire | None = None
-        self._descriptor = -1
-        self._writing = False
-        self._ended: asyncio.Future[Refused] | None = None
-        self._failure: BaseException | None = None
+        self._link: Connection | None = None
         self._answered: asyncio.Future[int] | None = None
-        self._waiting: deque[tuple[int, int, int, bytes]] = deque()
-        self._under_way: set[int] = set()
-        """Packet identifiers that wait for their acknowledgement."""
+        self._deliveries = Deliveries()
         self._acked: list[tuple[bytes, int]] = []
         self._confirming: tuple[int, list[tuple[bytes, int]]] | None = None
         self._subscribing: dict[int, list[str]] = {}
-        self._timer: asyncio.TimerHandle | None = None
-        self._held = False
         self._brief = 0
 
     # The session's life.
@@ -143,8 +113,6 @@ class BrokerSession:
                     end = Refused("mqtt.files-unusable", problem=str(error))
                 except Unavailable as error:
                     end = Refused("mqtt.receipts-unusable", problem=str(error))
-                if self._failure is not None:
-                    raise self._failure
                 if self._suspicious(end, loop.time() - began):
                     end = Refused("mqtt.session-taken-over", client_id=self.client_id)
                 if self.connected or end.reason != said:
@@ -169,17 +137,15 @@ class BrokerSession:
         while self._lasting and self._sink.mark() is None:  # noqa: ASYNC110 - the sink tells only what is durable
             await asyncio.sleep(_HOLD_S)
         loop = asyncio.get_running_loop()
-        self._ended, self._answered = loop.create_future(), loop.create_future()
+        self._answered = loop.create_future()
         context, password = await asyncio.to_thread(self._prepare)
         wire = Wire(self.settings, self.client_id, password, self._lasting, context)
         if self.will is not None:
             wire.will_set(*self.will)
-        wire.on_connect = self._connack
-        wire.on_disconnect = self._disconnected
-        wire.on_message = self._arrived
-        wire.on_subscribe = self._subscribed
-        wire.on_unsubscribe = self._unsubscribed
-        wire.on_socket_register_write = self._want_write
+        wire.on_connect = wire.later(self._connack)
+        wire.on_message = wire.later(self._twice)
+        wire.on_subscribe = wire.later(self._subscribed)
+        wire.on_unsubscribe = wire.later(self._unsubscribed)
         opening = asyncio.ensure_future(asyncio.to_thread(wire.open))
         try:
             await asyncio.shield(opening)
@@ -188,21 +154,28 @@ class BrokerSession:
                 await opening
             wire.close()
             raise
-        self._attach(wire)
+        five = self.settings.version == "5"
+        link = self._link = Connection(wire, five, self._clock.now_us, self._keeping, self._heard)
         try:
             async with asyncio.timeout(self.settings.connect_timeout_ms / 1000):
-                either: list[asyncio.Future[Any]] = [self._answered, self._ended]
+                either: list[asyncio.Future[Any]] = [self._answered, link.ended]
                 await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not self._answered.done():
-                return self._ended.result()
+                return link.ended.result()
             code = self._answered.result()
             if code != 0:
                 raise Refused(CONNACK_REASONS.get(code, "mqtt.refused"), code=code)
-            return await self._ended
+            return await link.ended
         except TimeoutError as error:
             raise Refused("mqtt.broker-away", cause="mqtt.connect-timeout") from error
         finally:
-            self._detach(wire)
+            self._leave(link)
+            if link.failure is not None:
+                raise link.failure
+
+    def _keeping(self) -> bool:
+        """Tell whether what comes now is kept."""
+        return not self._lasting or self._sink.mark() is not None
 
     def _prepare(self) -> tuple[Any, str | None]:
         return tls_context(self.settings), password_of(self.settings)
@@ -213,202 +186,98 @@ class BrokerSession:
         self._brief = self._brief + 1 if closed and lasted_s < _SETTLED_S else 0
         return self._brief >= _STRANGERS
 
-    # The connection in the event loop.
-
-    def _attach(self, wire: Wire) -> None:
-        loop = asyncio.get_running_loop()
-        self._client = wire
-        assert wire.buffered is not None
-        self._descriptor = wire.buffered.fileno()
-        self._held = False
-        loop.add_reader(self._descriptor, self._readable)
-        self._timer = loop.call_later(_MISC_S, self._beat)
-        self._send()
-
-    def _detach(self, wire: Wire) -> None:
-        """Close the connection; what was not acknowledged comes again with the next."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._unwatch()
-        self._client, self._writing = None, False
-        wire.close()
-        if self._receipts is not None:
-            self._receipts.interrupt(digest for _, _, _, digest in self._waiting)
-        self._waiting.clear()
-        self._under_way.clear()
-        self._acked.clear()
-        self._confirming = None
-        self._subscribing.clear()
+    # The session's beginning and end with each connection.
 
     def _begin(self, resumed: bool) -> None:
         """Work with a session that the broker granted."""
         if self._receipts is not None and not resumed:
             self._receipts.clear()
         elif self._receipts is not None and len(self._receipts):
-            asyncio.get_running_loop().call_later(_REDELIVERED_WITHIN_S, self._forget, self._client)
+            asyncio.get_running_loop().call_later(_REDELIVERED_WITHIN_S, self._forget, self._link)
         self.connected, self.resumed = True, resumed
         self._ask(self._filters)
         self._on_up()
 
-    def _forget(self, client: Wire | None) -> None:
+    def _forget(self, link: Connection | None) -> None:
         """Drop the receipts of what the broker did not deliver again on this connection."""
-        if client is not None and self._client is client and self._receipts is not None:
+        if link is not None and self._link is link and self._receipts is not None:
             self._receipts.expire()
 
-    def _readable(self) -> None:
-        """Take what came, up to a limit, so that a flood leaves the loop to others."""
-        wire = self._client
-        if wire is None or wire.buffered is None or self._held or self._descriptor < 0:
-            return
-        wire.buffered.blocked = False
-        try:
-            for _ in range(_PACKETS_AT_ONCE):
-                if self._lasting and self._sink.mark() is None:
-                    self._hold()
-                    break
-                if wire.loop_read() is not MQTTErrorCode.MQTT_ERR_SUCCESS or wire.buffered.blocked:
-                    break
-            else:
-                asyncio.get_running_loop().call_soon(self._readable)
-            if self._receipts is not None:
-                self._receipts.flush()
-        except Unavailable as error:
-            self._end(Refused("mqtt.receipts-unusable", problem=str(error)))
-        except Exception as error:  # noqa: BLE001 - given to `run`, which fails with it
-            self._failure = error
-            self._end(Refused("mqtt.broker-away"))
-        self._send()
+    def _leave(self, link: Connection) -> None:
+        """Close the connection; what was not acknowledged comes again with the next."""
+        self._link = None
+        link.stop()
+        if self._receipts is not None:
+            self._receipts.interrupt(self._deliveries.digests())
+        self._deliveries.clear()
+        self._acked.clear()
+        self._confirming = None
+        self._subscribing.clear()
 
-    def _hold(self) -> None:
-        """Stop reading while nothing is kept; the broker waits, or closes and keeps what comes."""
-        self._held = True
-        loop = asyncio.get_running_loop()
-        if self._descriptor >= 0:
-            loop.remove_reader(self._descriptor)
-        loop.call_later(_HOLD_S, self._resume, self._client)
-
-    def _resume(self, client: Wire | None) -> None:
-        if client is None or self._client is not client or self._descriptor < 0:
-            return
-        loop = asyncio.get_running_loop()
-        if self._sink.mark() is None:
-            loop.call_later(_HOLD_S, self._resume, client)
-            return
-        self._held = False
-        loop.add_reader(self._descriptor, self._readable)
-        self._readable()
-
-    def _beat(self) -> None:
-        """Let paho keep the connection alive."""
-        if self._client is not None:
-            self._timer = asyncio.get_running_loop().call_later(_MISC_S, self._beat)
-            self._client.loop_misc()
-            self._send()
-
-    def _want_write(self, *_: Any) -> None:
-        """paho has something to send: it goes with the next `_send`, at the end of this turn."""
-        if not self._writing and self._client is not None:
-            self._writing = True
-            asyncio.get_running_loop().call_soon(self._send)
-
-    def _send(self) -> None:
-        wire = self._client
-        if wire is None or wire.buffered is None:
-            return
-        self._writing = False
-        loop = asyncio.get_running_loop()
-        try:
-            wire.loop_write()
-            sent = wire.buffered.flush()
-        except OSError:
-            self._end(Refused("mqtt.broker-away", cause="mqtt.connection-lost"))
-            return
-        if self._descriptor < 0:
-            return
-        if not sent:
-            self._writing = True
-            loop.add_writer(self._descriptor, self._send)
-        else:
-            loop.remove_writer(self._descriptor)
-
-    def _end(self, why: Refused) -> None:
-        if self._ended is not None and not self._ended.done():
-            self._ended.set_result(why)
-        self._unwatch()
-
-    def _unwatch(self) -> None:
-        """Stop watching the socket, at once: its number may soon be another's."""
-        if self._descriptor >= 0:
-            loop = asyncio.get_running_loop()
-            loop.remove_reader(self._descriptor)
-            loop.remove_writer(self._descriptor)
-            self._descriptor = -1
-
-    # What paho tells.
+    # What the broker says.
 
     def _connack(self, _client: Any, _data: Any, flags: Any, reason: Any, _properties: Any) -> None:
         assert self._answered is not None
         code = reason.value
         if not self._answered.done():
             self._answered.set_result(code)
-            if code == 0:  # at once: messages may stand behind it in the same chunk
+            if (
+                code == 0 and self._link is not None
+            ):  # at once: messages may stand behind it in the same chunk
+                self._link.granted = True
                 self._begin(bool(flags.session_present))
 
-    def _disconnected(self, _client: Any, _data: Any, flags: Any, reason: Any, _properties: Any) -> None:
-        if flags.is_disconnect_packet_from_server:
-            named = DISCONNECT_REASONS.get(reason.value, "mqtt.broker-away")
-            self._end(Refused(named, cause=str(reason)))
-        elif reason.value == 141:
-            self._end(Refused("mqtt.broker-away", cause="mqtt.keepalive-timeout"))
-        else:
-            self._end(Refused("mqtt.broker-away", cause="mqtt.connection-lost"))
-
-    def _arrived(self, client: Any, _data: Any, packet: paho.MQTTMessage) -> None:
+    def _twice(self, _client: Any, _data: Any, packet: paho.MQTTMessage) -> None:
+        """Take a message that paho got at QoS 2, from a subscription that somebody else made."""
         try:
             topic = packet.topic
         except UnicodeDecodeError as error:
             topic = error.object.decode("utf-8", "backslashreplace")
+        now_us = self._clock.now_us()
         payload = bytes(packet.payload)
-        message = Message(
-            topic,
-            payload,
-            packet.qos,
-            packet.retain,
-            packet.dup,
-            self._clock.now_us(),
-            packet.properties,
-        )
-        if packet.qos == 0 or self._receipts is None:
-            self._on_message(message)
-            client.ack(packet.mid, packet.qos)
-            return
-        digest = digest_of(packet.mid, topic, payload)
-        slot = self._receipts.known(digest) if packet.dup else None
-        if slot is not None:
-            self.redelivered += 1
-            if packet.mid in self._under_way:  # NATS does so whenever an acknowledgement takes long
-                return
-        else:
-            slot = self._sink.mark() or 0
-            self._on_message(message)
-            self._receipts.put(digest, slot)
-        self._under_way.add(packet.mid)
-        self._waiting.append((slot, packet.mid, packet.qos, digest))
-        if slot <= self._sink.sealed:
+        self._heard([Message(topic, payload, packet.qos, packet.retain, packet.dup, now_us, packet.mid)])
+
+    def _heard(self, messages: list[Message]) -> None:
+        """Let the room put what came, and note what is to be acknowledged. Raises Unavailable."""
+        receipts, deliveries, on_message = self._receipts, self._deliveries, self._on_message
+        mark = self._sink.mark() or 0
+        for message in messages:
+            if message.qos == 0:
+                on_message(message)
+                continue
+            if receipts is None:
+                on_message(message)
+                deliveries.add(mark, message.packet, message.qos, b"")
+                continue
+            packet = message.packet
+            digest = digest_of(packet, message.topic, message.payload)
+            slot = receipts.known(digest) if message.duplicate else None
+            if slot is None:
+                on_message(message)
+                receipts.put(digest, mark)
+                deliveries.add(mark, packet, message.qos, digest)
+            else:
+                self.redelivered += 1
+                if packet not in deliveries:  # NATS does so whenever an acknowledgement takes long
+                    deliveries.add(slot, packet, message.qos, digest)
+        if receipts is not None:
+            receipts.flush()
             self._sealed(self._sink.sealed)
+        elif self._link is not None:
+            self._link.wire.acknowledge(deliveries.take(mark)[0])
 
     def _sealed(self, through: int) -> None:
         """Acknowledge, in the order in which it came, what is durable now."""
-        waiting, wire = self._waiting, self._client
-        if wire is None:
+        link, receipts = self._link, self._receipts
+        if link is None or receipts is None:
             return
-        while waiting and waiting[0][0] <= through:
-            slot, mid, qos, digest = waiting.popleft()
-            wire.ack(mid, qos)
-            self._under_way.discard(mid)
-            self._acked.append((digest, slot))
+        packets, digests = self._deliveries.take(through)
+        if packets:
+            link.wire.acknowledge(packets)
+            link.want_write()
+            self._acked += digests
         if self._acked and self._confirming is None:
-            _, asked = wire.unsubscribe(_NOWHERE)
+            _, asked = link.wire.unsubscribe(_NOWHERE)
             if asked is not None:
                 self._confirming = (asked, self._acked)
                 self._acked = []
@@ -433,17 +302,17 @@ class BrokerSession:
         gone = [name for name in self._filters if name not in wanted]
         new = {name: qos for name, qos in wanted.items() if self._filters.get(name) != qos}
         self._filters = wanted
-        if self.connected and self._client is not None:
+        if self.connected and self._link is not None:
             if gone:
-                self._client.unsubscribe(gone)
+                self._link.wire.unsubscribe(gone)
             self._ask(new)
 
     def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> None:
         """Publish. Raises Unavailable while the broker is away, RequestError for a topic that cannot be."""
-        if not self.connected or self._client is None:
+        if not self.connected or self._link is None:
             raise Unavailable(f"the broker {self.settings.text} is away")
         try:
-            self._client.publish(topic, payload, qos, retain)
+            self._link.wire.publish(topic, payload, qos, retain)
         except ValueError as error:
             raise RequestError(f"topic {topic!r}: {error}", code="bad-topic") from error
 
@@ -451,8 +320,8 @@ class BrokerSession:
         asked = list(filters.items())
         for at in range(0, len(asked), _FILTERS_AT_ONCE):
             some = asked[at : at + _FILTERS_AT_ONCE]
-            assert self._client is not None
-            _, mid = self._client.subscribe(some)
+            assert self._link is not None
+            _, mid = self._link.wire.subscribe(some)
             if mid is not None:
                 self._subscribing[mid] = [name for name, _ in some]
 

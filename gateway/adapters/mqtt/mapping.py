@@ -7,9 +7,11 @@ python-jsonpath. Tags under one parent share the walk to it.
 import json
 import math
 import re
-from collections.abc import Sequence
+import struct
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, Literal
 
 import jsonpath
@@ -28,6 +30,7 @@ _PLAIN = re.compile(r"""\.([^\W\d][\w-]*)|\[(\d{1,9})\]|\['([^'\\]*)'\]|\["([^"\
 _PER_SECOND = {"s": 1, "ms": 1000, "us": 1_000_000, "ns": 1_000_000_000}
 _MOST_RECORDS = 10_000
 _MISSING = object()
+_NUMBERS = frozenset({float, int})
 _decode = msgspec.json.Decoder().decode
 
 
@@ -52,6 +55,9 @@ class Path:
 
     def one(self, document: Any) -> Any:
         """Return the first value it points to, or None."""
+        if self.keys is not None:
+            node = _walk(document, self.keys)
+            return None if node is _MISSING else node
         found = self.all(document)
         return found[0] if found else None
 
@@ -103,7 +109,9 @@ class Stamp:
         """Return the source time in µs since 1970. Raises Rejected when there is none or it is no time."""
         raw = self.path.one(document)
         try:
-            if self.unit == "iso":
+            if type(raw) is int and self.unit != "iso":
+                time = raw * 1_000_000 // _PER_SECOND[self.unit]
+            elif self.unit == "iso":
                 time = to_us(datetime.fromisoformat(raw))
             elif isinstance(raw, bool) or not isinstance(raw, int | float | str):
                 raise ValueError("no number")
@@ -140,7 +148,7 @@ class Target:
     offset: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Record:
     """One scan of a payload: time in µs or None when the payload does not say; texts: position, text."""
 
@@ -151,7 +159,7 @@ class Record:
     texts: list[tuple[int, str]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Read:
     """What a payload held; problems: of records that could not be used."""
 
@@ -193,6 +201,7 @@ class Mapping:
                 self._others.append((index, one.type, one.path))
         self._groups = list(groups.items())
         self._unused = self._size - len(targets)
+        self._numbers = _numbers_of(targets)
 
     def read(self, payload: bytes) -> Read:
         """Decode a payload. Raises Rejected saying why it is none that can be used."""
@@ -223,6 +232,8 @@ class Mapping:
 
     def identity(self, document: Any) -> dict[str, str]:
         """Return the facts by which a payload says what the device is."""
+        if not self._identity:
+            return {}
         found = {name: path.one(document) for name, path in self._identity.items()}
         return {
             name: str(value)[:200] for name, value in found.items() if isinstance(value, str | int | float)
@@ -230,6 +241,12 @@ class Mapping:
 
     def _record(self, document: Any) -> Record | None:
         """Return one scan, None when no tag is in it. Raises Rejected for a wrong timestamp."""
+        if self._numbers is not None and (numbers := self._numbers(document)) is not None:
+            if self._scaled:
+                numbers = numbers * self._scale + self._offset
+            if not self._scaled or np.isfinite(numbers).all():
+                time = None if self._stamp is None else self._stamp.of(document)
+                return Record(time, self._first, numbers, None, [])
         value: list[float] = [NULL] * self._size
         quality: list[int] | None = None
         texts: list[tuple[int, str]] = []
@@ -294,6 +311,36 @@ class Mapping:
             index = one.position - self._first
             if index not in there:
                 marks[index] = Quality.NOT_ANSWERED
+
+
+def _numbers_of(targets: Sequence[Target]) -> Callable[[Any], NDArray[np.float64] | None] | None:
+    """Return what reads all tags at once where each is a float64 with a plain path under the same parent.
+
+    It gives None unless every tag is there as a number. Returns None for other tags.
+    """
+    paths = [one.path.keys for one in targets if one.type == "float64" and one.path.keys]
+    positions = [one.position for one in targets]
+    parents = {keys[:-1] for keys in paths}
+    if (
+        len(paths) < max(2, len(targets))
+        or len(parents) != 1
+        or positions != list(range(positions[0], positions[0] + len(positions)))
+    ):
+        return None
+    parent = parents.pop()
+    pick = itemgetter(*(keys[-1] for keys in paths))
+    pack = struct.Struct(f"={len(paths)}d").pack
+
+    def numbers(document: Any) -> NDArray[np.float64] | None:
+        try:
+            values = pick(_walk(document, parent) if parent else document)
+            if _NUMBERS.issuperset(map(type, values)):
+                return np.frombuffer(pack(*values))
+        except (KeyError, IndexError, TypeError, OverflowError, struct.error):
+            pass
+        return None
+
+    return numbers
 
 
 def _walk(node: Any, keys: tuple[str | int, ...]) -> Any:

@@ -24,14 +24,18 @@ class Order:
         self._pace_us = round(interval_s * SECOND_US / 2)
         self._newest: dict[str, int] = {}
         self._last: deque[tuple[int, int]] = deque(maxlen=_IN_STEP)
-        self._seen: deque[int] = deque(maxlen=_KEPT_DIGESTS)
+        self._seen: deque[int] = deque()
+        self._seen_ones: set[int] = set()
 
     def repeated(self, topic: str, payload: bytes) -> bool:
         """Tell whether this very message, with its own timestamp in it, came a moment ago."""
         digest = hash((topic, payload))
-        if digest in self._seen:
+        if digest in self._seen_ones:
             return True
+        if len(self._seen) == _KEPT_DIGESTS:
+            self._seen_ones.discard(self._seen.popleft())
         self._seen.append(digest)
+        self._seen_ones.add(digest)
         return False
 
     def replayed(self, topic: str, time: int) -> bool:

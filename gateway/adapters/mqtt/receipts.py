@@ -11,9 +11,10 @@ whose identifier is new is held against what we certainly never acknowledged: of
 and which of several equal messages is which does not matter.
 """
 
-import hashlib
 import os
 from collections.abc import Iterable
+from functools import lru_cache
+from hashlib import blake2b
 from pathlib import Path
 
 from muster.errors import Unavailable
@@ -29,9 +30,14 @@ _FINISHED_KEPT = 8192
 
 def digest_of(packet: int, topic: str, payload: bytes) -> bytes:
     """Return what a redelivered message shares with its first delivery, and with nothing else that is under way."""
+    content = _named(topic) + payload
+    return blake2b(content, digest_size=_CONTENT_BYTES).digest() + packet.to_bytes(2, "big")
+
+
+@lru_cache(4096)
+def _named(topic: str) -> bytes:
     name = topic.encode("utf-8", "surrogateescape")
-    content = len(name).to_bytes(4, "big") + name + payload
-    return hashlib.blake2b(content, digest_size=_CONTENT_BYTES).digest() + packet.to_bytes(2, "big")
+    return len(name).to_bytes(4, "big") + name
 
 
 class Receipts:
@@ -48,8 +54,9 @@ class Receipts:
         """Receipts of earlier connections whose messages have not come again."""
         self._owed: dict[bytes, list[bytes]] = {}
         """Content → receipts of messages that were not acknowledged when their connection ended."""
-        self._finished: dict[bytes, None] = {}
+        self._finished: set[bytes] = set()
         """Confirmed on this connection; NATS may have begun to deliver them again before it saw that."""
+        self._finished_before: set[bytes] = set()
         self._unwritten = bytearray()
         self._file = -1
         try:
@@ -80,7 +87,7 @@ class Receipts:
             if digest in owed:
                 owed.remove(digest)
             return self._slots[digest]
-        if digest in self._finished:
+        if digest in self._finished or digest in self._finished_before:
             return 0
         if not owed:
             return None
@@ -93,7 +100,8 @@ class Receipts:
 
     def put(self, digest: bytes, slot: int) -> None:
         """Note that a message lies in `slot`; `flush` must follow before the event loop goes on."""
-        self._settle(digest)
+        if self._owed or self._earlier:
+            self._settle(digest)
         self._slots[digest] = slot
         self._unwritten += digest + slot.to_bytes(8, "big")
 
@@ -102,13 +110,14 @@ class Receipts:
         for digest, slot in acknowledged:
             if self._slots.get(digest) == slot:
                 self._drop(digest)
-            self._finished[digest] = None
-        while len(self._finished) > _FINISHED_KEPT:
-            del self._finished[next(iter(self._finished))]
+            self._finished.add(digest)
+        if len(self._finished) > _FINISHED_KEPT:
+            self._finished_before, self._finished = self._finished, set()
 
     def interrupt(self, unacknowledged: Iterable[bytes]) -> None:
         """Note that a connection ended, and which of its messages were not acknowledged."""
         self._finished.clear()
+        self._finished_before.clear()
         self._earlier = set(self._slots)
         for digest in unacknowledged:
             if digest in self._slots:

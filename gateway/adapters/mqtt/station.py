@@ -1,6 +1,7 @@
 """One device as the room sees it: what its messages say, and what can be said of its session."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from muster.scans import NULL_BITS, How
 _ANSWER_EVERY_US = SECOND_US
 _ERROR_EVERY_US = 5 * SECOND_US
 _DOCUMENTS_KEPT = 64
+_ROADS_KEPT = 256
 
 
 class Station:
@@ -53,29 +55,38 @@ class Station:
         self._status_path = (
             None if status is None or status.path is None else compile_path(status.path, "status")
         )
-        self._mappings = list(understood.mappings.items())
+        self._roads: dict[str, tuple[Callable[[Message], None], ...]] = {}
 
     # Messages.
 
     def message(self, message: Message) -> None:
         """Take a message under one of the device's filters."""
-        topic = message.topic
+        for take in self._roads.get(message.topic) or self._find(message.topic):
+            take(message)
+
+    def _find(self, topic: str) -> tuple[Callable[[Message], None], ...]:
+        """Return what is to be done with messages of a topic, and remember it."""
         connection = self.understood.connection
         if self._status is not None and matches(self._status.topic, topic):
-            self._say_status(self._status, message)
+            road: tuple[Callable[[Message], None], ...] = (partial(self._say_status, self._status),)
         elif connection.heartbeat is not None and matches(connection.heartbeat, topic):
-            self._say_answer(message)
+            road = (self._say_answer,)
         else:
-            used = False
-            for name, mapping in self._mappings:
-                if name == topic or matches(name, topic):
-                    used = True
-                    self._values(message, mapping)
-            if not used:
-                for listener in tuple(self.listeners):
-                    listener(message)
+            road = tuple(
+                partial(self._values, mapping)
+                for name, mapping in self.understood.mappings.items()
+                if name == topic or matches(name, topic)
+            ) or (self._tell_listeners,)
+        if len(self._roads) >= _ROADS_KEPT:
+            self._roads.clear()
+        self._roads[topic] = road
+        return road
 
-    def _values(self, message: Message, mapping: Mapping) -> None:
+    def _tell_listeners(self, message: Message) -> None:
+        for listener in tuple(self.listeners):
+            listener(message)
+
+    def _values(self, mapping: Mapping, message: Message) -> None:
         self._report.polls += 1
         if mapping.stamped and not message.retain and self._order.repeated(message.topic, message.payload):
             return  # its publisher sent it again, not knowing that the broker had it

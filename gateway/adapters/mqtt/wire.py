@@ -1,24 +1,27 @@
 """The one place that touches paho: a client per connection, its socket, and its errors as reasons for people.
 
-paho reads a packet with three or four system calls and writes each acknowledgement with one; `Buffered` lies between
-it and the socket and makes that one call for many packets. Two of paho's hooks for making sockets are overridden for
-it, and so that a certificate's name may differ from the host.
+paho builds what is sent, and understands what is not a message. It does not read the socket: `take` does, for many
+packets at once, and `give` hands it those that `packets` left to it. Three of paho's hooks are overridden: the one that
+reads, and two that make sockets, so that `Buffered` lies beneath and a certificate's name may differ from the host.
 """
 
 import socket
 import ssl
+import struct
+from collections.abc import Callable
 from typing import Any
 
+from paho.mqtt import MQTTException
 from paho.mqtt import client as paho
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from gateway.adapters.mqtt.buffered import CHUNK_BYTES, Buffered
+from gateway.adapters.mqtt.packets import MOST_PACKET_BYTES
 from gateway.adapters.mqtt.settings import BrokerSettings, Tls
-from muster.errors import ConfigError
+from muster.errors import ConfigError, Rejected
 
-_CHUNK_BYTES = 1 << 16
-_MOST_UNSENT_BYTES = 1 << 20
 _SESSION_KEPT_S = 7 * 24 * 3600
 _RECEIVE_MAXIMUM = 8192
 """Messages that an MQTT 5 broker may have under way to us: they are acknowledged in batches, once durable."""
@@ -61,72 +64,6 @@ class Refused(Exception):
         self.detail = detail
 
 
-class Buffered:
-    """A socket whose reads are taken from chunks and whose writes are collected, once it does not block any more."""
-
-    def __init__(self, raw: socket.socket) -> None:
-        self.blocked = False
-        self._raw = raw
-        self._blocking = True
-        self._in = memoryview(b"")
-        self._out = bytearray()
-
-    def recv(self, buffer_size: int) -> bytes:
-        """Return at most `buffer_size` bytes; raises BlockingIOError, and notes it, when there are none now."""
-        if self._blocking:
-            return self._raw.recv(buffer_size)
-        if not self._in:
-            try:
-                self._in = memoryview(self._raw.recv(_CHUNK_BYTES))
-            except (BlockingIOError, ssl.SSLWantReadError) as error:
-                self.blocked = True
-                raise BlockingIOError from error
-        taken = bytes(self._in[:buffer_size])
-        self._in = self._in[buffer_size:]
-        return taken
-
-    def send(self, buffer: bytes | bytearray) -> int:
-        """Take bytes to be sent with the next `flush`."""
-        if self._blocking:
-            self._raw.sendall(buffer)
-            return len(buffer)
-        if len(self._out) > _MOST_UNSENT_BYTES:
-            raise BlockingIOError
-        self._out += buffer
-        return len(buffer)
-
-    def flush(self) -> bool:
-        """Send what was taken; return whether all of it went. Raises OSError when the connection is gone."""
-        while self._out:
-            try:
-                sent = self._raw.send(self._out)
-            except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
-                return False
-            del self._out[:sent]
-        return True
-
-    def setblocking(self, flag: bool) -> None:
-        """Change between the handshake, which blocks its thread, and the work in the event loop."""
-        self._raw.setblocking(flag)
-        self._blocking = flag
-
-    def settimeout(self, timeout_s: float) -> None:
-        """Limit how long the handshake waits."""
-        self._raw.settimeout(timeout_s)
-
-    def pending(self) -> int:
-        """Return how many bytes wait here."""
-        return len(self._in)
-
-    def fileno(self) -> int:
-        """Return the descriptor to watch."""
-        return self._raw.fileno()
-
-    def close(self) -> None:
-        """Close the socket."""
-        self._raw.close()
-
-
 class Wire(paho.Client):
     """One connection's client: manual acknowledgement, no thread, no reconnecting of its own."""
 
@@ -141,6 +78,8 @@ class Wire(paho.Client):
         """lasting: whether the broker keeps the session; chosen: how TLS is spoken, made by `tls_context`."""
         self.buffered: Buffered | None = None
         self._settings = settings
+        self._given = memoryview(b"")
+        self._told: list[Callable[[], None]] = []
         five = settings.version == "5"
         super().__init__(
             CallbackAPIVersion.VERSION2,
@@ -162,6 +101,7 @@ class Wire(paho.Client):
         if five:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.ReceiveMaximum = _RECEIVE_MAXIMUM
+            properties.MaximumPacketSize = MOST_PACKET_BYTES
             if lasting:
                 properties.SessionExpiryInterval = _SESSION_KEPT_S
         host, port = settings.address
@@ -197,12 +137,67 @@ class Wire(paho.Client):
             problem = error.strerror or str(error)
             raise Refused("mqtt.broker-away", cause="mqtt.unreachable", problem=problem) from error
 
+    def take(self) -> bytes | None:
+        """Return bytes that came; empty when the broker has closed, None when there are none now. Raises OSError."""
+        assert self.buffered is not None
+        self.buffered.blocked = False
+        while (connected := self.socket()) is not None:
+            try:
+                taken: bytes = connected.recv(CHUNK_BYTES)
+            except BlockingIOError:
+                if self.buffered.blocked:
+                    return None  # otherwise a WebSocket's own frame came
+            else:
+                return taken
+        return b""
+
+    def give(self, packet: bytes) -> list[Callable[[], None]]:
+        """Let paho understand a whole packet; return what is to be done about it.
+
+        Raises Rejected when the packet is malformed.
+        """
+        self._given = memoryview(packet)
+        try:
+            result = self.loop_read()
+        except (
+            struct.error,
+            IndexError,
+            KeyError,
+            ValueError,
+            TypeError,
+            AssertionError,
+            MQTTException,
+        ) as error:
+            raise Rejected(f"a packet of type {packet[0] >> 4}: {error or type(error).__name__}") from error
+        finally:
+            told, self._told = self._told, []
+        if not told and (result is MQTTErrorCode.MQTT_ERR_PROTOCOL or self._given):
+            raise Rejected(f"a packet of type {packet[0] >> 4} of {len(packet)} bytes")
+        return told
+
+    def later(self, do: Callable[..., None]) -> Callable[..., None]:
+        """Return a callback for paho; what it is to do is returned by `give`, apart from paho's own errors."""
+        return lambda *said: self._told.append(lambda: do(*said))
+
+    def acknowledge(self, packets: bytes | bytearray) -> None:
+        """Send PUBACK and PUBCOMP packets with the next flush."""
+        connected = self.socket()
+        if connected is not None:
+            connected.send(packets)
+
     def close(self) -> None:
         """Close the socket, if there is one, without a word to the broker, which keeps the session."""
         if self.buffered is not None:
             self.buffered.close()
         self.on_disconnect = None
         self._sock_close()
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        if not self._given:
+            raise BlockingIOError
+        taken = bytes(self._given[:bufsize])
+        self._given = self._given[bufsize:]
+        return taken
 
     def _create_socket_connection(self) -> Any:
         host, port = self._settings.address
