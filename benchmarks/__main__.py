@@ -9,54 +9,66 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import demo, ingest, modbus, mqtt, opcua, plot, queries, wall
+from benchmarks import (
+    demo,
+    growth,
+    ingest,
+    kills,
+    modbus,
+    mqtt,
+    opcua,
+    plot,
+    queries,
+    sparkplug,
+    thingsboard,
+    wall,
+)
+from benchmarks.headline import headline, table
+from benchmarks.telegraf import Telegraf
 
 RESULTS = Path(__file__).parent / "results"
 HISTORY = "history.jsonl"
-NAMES = ("ingest", "modbus", "opcua", "mqtt", "queries", "wall", "demo")
+NAMES = (
+    "ingest",
+    "modbus",
+    "opcua",
+    "mqtt",
+    "sparkplug",
+    "queries",
+    "wall",
+    "demo",
+    "kills",
+    "thingsboard",
+    "growth",
+)
+NOT_QUICK = ("wall", "demo", "kills")
 
 
 def main() -> None:
     """Run the benchmarks that were asked for."""
-    parser = argparse.ArgumentParser(prog="./run bench", description=__doc__)
-    parser.add_argument(
-        "--quick",
-        action="store_true",
-        help="shorter: one shape each, no demo",
-    )
-    parser.add_argument("--json", action="store_true", help="no table")
-    parser.add_argument("--only", choices=NAMES, help="one of them")
-    parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="measure nothing; draw the history")
-    given = parser.parse_args()
+    given = _arguments()
     if given.plot is not None:
         given.plot.write_text(plot.svg(RESULTS / HISTORY), "utf-8")
         return
-    short = given.quick and given.only is None
-    repeats, seconds = (1, 10) if given.quick else (5, 20)
-    suites: dict[str, Callable[[], dict[str, Any]]] = {
-        "ingest": lambda: ingest.measure(
-            repeats + (1 if short else 2) * given.quick, 60 if given.quick else 120
-        ),
-        "modbus": lambda: modbus.measure(repeats, seconds, modbus.SHAPES[:1] if short else modbus.SHAPES),
-        "opcua": lambda: opcua.measure(repeats, seconds, ("1x1000",) if short else tuple(opcua.SESSIONS)),
-        "mqtt": lambda: mqtt.measure(repeats, seconds),
-        "queries": lambda: queries.measure(5, (520,) if given.quick else (520, 10_000)),
-        "wall": lambda: wall.measure(1 if given.quick else 3, seconds),
-        "demo": lambda: demo.measure(30 if given.quick else 120),
-    }
+    suites = _suites(given)
+    if given.only is not None:
+        chosen = [given.only]
+    else:
+        chosen = [name for name in NAMES if name != "growth" and not (given.quick and name in NOT_QUICK)]
     found: dict[str, Any] = {
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "python": platform.python_version(),
     }
     failed: list[str] = []
-    for name, measure in suites.items():
-        if given.only == name or (given.only is None and not (short and name == "demo")):
-            print(f"{name} …", file=sys.stderr, flush=True)
-            try:
-                found[name] = measure()
-            except RuntimeError as error:
-                failed.append(name)
-                print(f"{name}: {error}", file=sys.stderr, flush=True)
+    for name in chosen:
+        if name not in suites:
+            continue
+        print(f"{name} …", file=sys.stderr, flush=True)
+        try:
+            found[name] = suites[name]()
+        except RuntimeError as error:
+            failed.append(name)
+            print(f"{name}: {error}", file=sys.stderr, flush=True)
     found |= headline(found)
     RESULTS.mkdir(exist_ok=True)
     with (RESULTS / HISTORY).open("a") as history:
@@ -69,52 +81,71 @@ def main() -> None:
         sys.exit(f"not measured: {', '.join(failed)}")
 
 
-def headline(found: dict[str, Any]) -> dict[str, Any]:
-    """Return the few figures that are watched from run to run."""
-    short: dict[str, Any] = {}
-    if "ingest" in found:
-        short["ingest_ratio"] = found["ingest"]["readings_per_s"]["ratio"]
-        short["ingest_cpu_us_per_reading"] = found["ingest"]["ingest_cpu_us_per_reading"]
-        short["bytes_per_reading"] = found["ingest"]["bytes_per_reading"]
-    if "modbus" in found:
-        shape = found["modbus"]["500x16"]
-        short["modbus_us_per_poll"] = shape["us_per_poll"]["gateway"]
-        short["modbus_ratio"] = shape["to_bare"]["ratio"]
-        short["modbus_ratio_to_pymodbus"] = shape["to_pymodbus"]["ratio"]
-    if "opcua" in found:
-        short["opcua_us_per_change"] = found["opcua"]["1x1000"]["us_per_change"]
-        short["opcua_ratio"] = found["opcua"]["1x1000"]["to_bare"]["ratio"]
-    if "mqtt" in found:
-        fast = found["mqtt"]["5000/s"]
-        short["mqtt_us_per_message"] = fast["us_per_message"]
-        short["mqtt_ratio"] = fast["to_bare"]["ratio"]
-        short["mqtt_ratio_500"] = found["mqtt"]["500/s"]["to_bare"]["ratio"]
-        short["mqtt_missed_share"] = fast["missed_share"]
-    if "queries" in found:
-        usual = found["queries"]["520 devices"]
-        short["latest_5000_ms"] = usual["latest_5000"]["ms"]
-        short["month_by_hour_ms"] = usual["month_by_hour"]["ms"]
-        short["count_past_ms"] = usual["count_past"]["ms"]
-        if "10000 devices" in found["queries"]:
-            short["count_past_10000_ms"] = found["queries"]["10000 devices"]["count_past"]["ms"]
-    if "wall" in found:
-        short["wall_200_core"] = found["wall"]["core_more"]
-        short["wall_200_p99_ms"] = found["wall"]["delay_ms_200"]["p99"]
-    return short
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="./run bench", description=__doc__)
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="shorter: one shape each, no wall, no demo, no kills",
+    )
+    parser.add_argument("--json", action="store_true", help="no table")
+    parser.add_argument("--only", choices=NAMES, help="one of them")
+    parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="measure nothing; draw the history")
+    parser.add_argument(
+        "--telegraf", type=Path, metavar="PROGRAM", help="a Telegraf beside ours in the same run"
+    )
+    parser.add_argument(
+        "--thingsboard-gateway",
+        type=Path,
+        metavar="PYTHON",
+        help="a Python in which thingsboard-gateway is installed, beside ours in the same run",
+    )
+    parser.add_argument(
+        "--devices", type=int, nargs="+", metavar="N", help="growth: only these points; kills: with so many"
+    )
+    parser.add_argument("--minutes", type=float, help="growth: of each point")
+    parser.add_argument("--curve", choices=growth.CURVES, help="growth: only this one")
+    return parser.parse_args()
 
 
-def table(found: dict[str, Any], indent: str = "") -> list[str]:
-    """Return the figures as lines of a table, nested names indented."""
-    lines = []
-    for name, value in found.items():
-        if isinstance(value, dict):
-            lines.append(f"{indent}{name}")
-            lines += table(value, indent + "  ")
-        elif isinstance(value, float):
-            lines.append(f"{indent}{name:<34} {value:,.3f}")
-        else:
-            lines.append(f"{indent}{name:<34} {value}")
-    return lines
+def _suites(given: argparse.Namespace) -> dict[str, Callable[[], dict[str, Any]]]:
+    """Return what can be measured as asked for, by name."""
+    short = given.quick and given.only is None
+    repeats, seconds = (1, 10) if given.quick else (5, 20)
+    telegraf = _peer("telegraf", given.telegraf)
+    peer = None if telegraf is None else Telegraf(telegraf)
+    thingsboard_python = _peer("thingsboard-gateway", given.thingsboard_gateway)
+    lasting = seconds if given.minutes is None else round(60 * given.minutes)
+    sizes = growth.SIZES if given.devices is None else tuple(given.devices)
+    suites: dict[str, Callable[[], dict[str, Any]]] = {
+        "ingest": lambda: ingest.measure(
+            repeats + (1 if short else 2) * given.quick, 60 if given.quick else 120
+        ),
+        "modbus": lambda: modbus.measure(
+            repeats, seconds, modbus.SHAPES[:1] if short else modbus.SHAPES, peer
+        ),
+        "opcua": lambda: opcua.measure(
+            repeats, seconds, ("1x1000",) if short else tuple(opcua.SESSIONS), peer
+        ),
+        "mqtt": lambda: mqtt.measure(repeats, seconds, peer),
+        "sparkplug": lambda: sparkplug.measure(repeats, seconds),
+        "queries": lambda: queries.measure(5, (520,) if given.quick else (520, 10_000)),
+        "wall": lambda: wall.measure(1 if given.quick else 3, seconds),
+        "demo": lambda: demo.measure(30 if given.quick else 120),
+        "kills": lambda: kills.measure(4 if given.quick else 12, (given.devices or [500])[0]),
+        "growth": lambda: growth.measure(lasting, sizes, given.curve, given.devices is None),
+    }
+    if thingsboard_python is not None:
+        suites["thingsboard"] = lambda: thingsboard.measure(thingsboard_python, 3 * seconds)
+    return suites
+
+
+def _peer(name: str, place: Path | None) -> Path | None:
+    """Return where a peer is; says in one line when it is asked for and not there."""
+    if place is None or place.is_file():
+        return place
+    print(f"{name}: nothing at {place}, so it is left out", file=sys.stderr, flush=True)
+    return None
 
 
 if __name__ == "__main__":

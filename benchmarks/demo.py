@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 
 from benchmarks.disk import bytes_per_reading
+from benchmarks.processes import cpu_s, memory_mb
 from deploy.child import Command, running
 from deploy.web import fetch
 from simulators.modbus.ports import free_ports
@@ -43,12 +44,12 @@ def measure(seconds: int) -> dict[str, Any]:
             time.sleep(SETTLE_S)
             state = json.loads((data / "run" / "state.json").read_text("utf-8"))
             processes = {name: psutil.Process(one["pid"]) for name, one in state["processes"].items()}
-            before = {name: _cpu_s(process) for name, process in processes.items()}
+            before = {name: cpu_s(process) for name, process in processes.items()}
             since = time.monotonic()
             time.sleep(seconds)
             took = time.monotonic() - since
-            cores = {name: (_cpu_s(process) - before[name]) / took for name, process in processes.items()}
-            memory = {name: _memory_mb(process) for name, process in processes.items()}
+            cores = {name: (cpu_s(process) - before[name]) / took for name, process in processes.items()}
+            memory = {name: memory_mb(process) for name, process in processes.items()}
             latency = _latencies(url, seconds)
             owner = json.loads((data / "run" / "connections.json").read_text("utf-8"))["owner"]
             on_disk = bytes_per_reading(owner)
@@ -66,24 +67,6 @@ def measure(seconds: int) -> dict[str, Any]:
 
 def _rehearsal(url: str) -> int:
     return int((fetch(f"{url}/counts/devices") or {}).get("rehearsal", {}).get("connected", 0))
-
-
-def _family(process: psutil.Process) -> list[psutil.Process]:
-    return [process, *process.children(recursive=True)]
-
-
-def _cpu_s(process: psutil.Process) -> float:
-    total = 0.0
-    for one in _family(process):
-        times = one.cpu_times()
-        total += times.user + times.system
-    own = process.cpu_times()
-    return total + own.children_user + own.children_system
-
-
-def _memory_mb(process: psutil.Process) -> float:
-    """Return the proportional share of memory: pages that several processes share are counted once in all."""
-    return sum(one.memory_full_info().pss for one in _family(process)) / 1e6
 
 
 def _latencies(url: str, seconds: int) -> dict[str, float]:

@@ -6,24 +6,20 @@ portions, into a table with the same columns and index, and does nothing else. B
 """
 
 import asyncio
-import sys
 import time
 from typing import Any
 
 import numpy as np
-import psutil
 import psycopg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from benchmarks import disk
+from benchmarks.road import ingesting, register
 from benchmarks.samples import Pairs
 from benchmarks.servers import Servers, servers
 from benchmarks.traffic import Message, batches
 from bus import connection, subjects
-from deploy.child import Command, running
 from ingest.copying import HEADER, TRAILER, scan_rows
-from ingest.settings import Settings
 from muster.clock import SECOND_US
 from muster.scans import Scans
 
@@ -48,7 +44,7 @@ def measure(repeats: int, seconds: int) -> dict[str, Any]:
                     seconds=seconds,
                 )
             )
-            _register(around, key)
+            register(around, key, [range(1, DEVICES + 1)], TAGS)
             limit = _copy(around, messages, seconds)
             asyncio.run(_publish(around, messages))
             ours, cpu_us = _ingest(around, len(messages))
@@ -60,24 +56,6 @@ def measure(repeats: int, seconds: int) -> dict[str, Any]:
         "ingest_cpu_us_per_reading": float(np.median(cpu)),
         **sizes,
     }
-
-
-def _register(around: Servers, key: Ed25519PrivateKey) -> None:
-    public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-    with psycopg.connect(around.owner) as session:
-        session.execute("insert into enterprise (code, name) values ('bench', 'bench')")
-        session.execute("insert into gateway (code, name) values ('bench', 'bench')")
-        session.execute("insert into gateway_key (gateway, public_key) values (1, %s)", (public,))
-        session.execute(
-            "insert into device (enterprise, gateway, code, name, device_class, protocol)"
-            " select 1, 1, 'B-' || n, 'bench ' || n, 'other', 'modbus' from generate_series(1, %s) n",
-            (DEVICES,),
-        )
-        session.execute(
-            "insert into tag (device, position, enterprise, name, type, address)"
-            " select d, p, 1, 't' || p, 'float32', '{}' from generate_series(1, %s) d, generate_series(1, %s) p",
-            (DEVICES, TAGS),
-        )
 
 
 def _copy(around: Servers, messages: list[Message], seconds: int) -> float:
@@ -114,20 +92,10 @@ async def _publish(around: Servers, messages: list[Message]) -> None:
 
 def _ingest(around: Servers, count: int) -> tuple[float, float]:
     """Return readings a second between the first and the last commit, and the worker's CPU µs per reading."""
-    settings = Settings(
-        worker="bench",
-        database=around.ingest,
-        bus=around.bus["ingest"],
-        stream_limit_bytes=4 * 2**30,
-    )
-    file = around.folder / "ingest.json"
-    file.write_text(settings.model_dump_json(), "utf-8")
-    argv = [sys.executable, "-m", "deploy.process", "ingest", "--settings", str(file)]
     with (
-        running(Command("ingest", argv, around.folder / "ingest.log")) as process,
+        ingesting(around) as watched,
         psycopg.connect(around.owner, autocommit=True) as session,
     ):
-        watched = psutil.Process(process.pid)
         before = watched.cpu_times()
         started = time.monotonic()
         while session.execute("select count(*) from batch").fetchone() == (0,):

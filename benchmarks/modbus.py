@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from benchmarks import telegraf
 from benchmarks.documents import document
 from benchmarks.gateway import work
 from benchmarks.modbus_server import host
@@ -25,27 +26,43 @@ SETTLE_PER_DEVICE_S = 0.015
 """Opening sessions and compiling plans takes its time; figures are taken after it."""
 
 
-def measure(repeats: int, seconds: int, shapes: tuple[tuple[int, int], ...] = SHAPES) -> dict[str, Any]:
-    """Return the figures of each shape: µs per poll of all three, and the gateway's ratios to the others."""
+def measure(
+    repeats: int,
+    seconds: int,
+    shapes: tuple[tuple[int, int], ...] = SHAPES,
+    peer: telegraf.Telegraf | None = None,
+) -> dict[str, Any]:
+    """Return the figures of each shape: µs per poll of all, and the gateway's ratios to the others."""
     found: dict[str, Any] = {}
     for devices, registers in shapes:
-        against = {"bare": Pairs(), "pymodbus": Pairs()}
-        with servers() as around, _equipment(devices) as port:
+        against, beside = {"bare": Pairs(), "pymodbus": Pairs()}, Pairs()
+        with servers() as around, equipment(devices) as port:
             for _ in range(repeats):
                 ours, missed = _gateway(around, devices, registers, port, seconds)
                 for kind, pairs in against.items():
                     pairs.add(ours, _client(kind, devices, registers, port, seconds))
+                if peer is not None:
+                    inputs = telegraf.modbus(((host(at), port) for at in range(devices)), registers)
+                    taken = peer.take(around.folder, "modbus", inputs, settle_s(devices), seconds)
+                    beside.add(ours, taken.us_each)
         found[f"{devices}x{registers}"] = {
             "us_per_poll": {"gateway": against["bare"].summary()["ours"]},
             "missed_share": missed,
             "to_bare": against["bare"].summary(),
             "to_pymodbus": against["pymodbus"].summary(),
         }
+        if peer is not None:
+            found[f"{devices}x{registers}"] |= {
+                "to_telegraf": beside.summary(),
+                "telegraf_missed_share": 1.0 - taken.metrics / (devices * taken.span_s),
+                "telegraf_memory_mb": taken.memory_mb,
+            }
     return found
 
 
 @contextmanager
-def _equipment(devices: int) -> Iterator[int]:
+def equipment(devices: int) -> Iterator[int]:
+    """Run the server that answers for `devices`; gives its port."""
     (port,) = free_ports(1)
     argv = [sys.executable, "-m", "benchmarks.modbus_server", str(devices), str(port)]
     process = subprocess.Popen(argv, stdout=subprocess.PIPE)
@@ -70,12 +87,17 @@ def _client(kind: str, devices: int, registers: int, port: int, seconds: int) ->
 
 def _gateway(around: Servers, devices: int, registers: int, port: int, seconds: int) -> tuple[float, float]:
     """Return µs of CPU per stored poll, and the share of polls that did not come."""
-    settle_s = SETTLE_S + SETTLE_PER_DEVICE_S * devices
-    done = work(around, _documents(devices, registers, port), settle_s, seconds)
+    done = work(around, documents(devices, registers, port), settle_s(devices), seconds)
     return 1e6 * done.cpu_s / done.scans, 1.0 - done.scans / (devices * done.span_s)
 
 
-def _documents(devices: int, registers: int, port: int) -> list[Device]:
+def settle_s(devices: int) -> float:
+    """Return after how long so many devices are polled steadily."""
+    return SETTLE_S + SETTLE_PER_DEVICE_S * devices
+
+
+def documents(devices: int, registers: int, port: int) -> list[Device]:
+    """Return the devices, each at an address of its own, a tag for each register."""
     tags = [
         Tag(register + 1, f"r{register}", "uint16", {"table": "holding", "register": register})
         for register in range(registers)

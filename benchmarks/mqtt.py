@@ -16,9 +16,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from benchmarks import telegraf
 from benchmarks.documents import document
 from benchmarks.gateway import work
-from benchmarks.mqtt_publisher import VALUES, topic
+from benchmarks.mqtt_publisher import EVERY_TOPIC, VALUES, topic
 from benchmarks.samples import Pairs
 from benchmarks.servers import servers
 from deploy.child import Command, running
@@ -33,17 +34,21 @@ _MOST_UNACKNOWLEDGED = 65_535 // DEVICES
 """NATS gives so many messages of each subscription; it allows one session 65,535 in all."""
 
 
-def measure(repeats: int, seconds: int) -> dict[str, Any]:
+def measure(repeats: int, seconds: int, peer: telegraf.Telegraf | None = None) -> dict[str, Any]:
     """Return the figures at each rate of messages a second: µs per message of both, their ratio, loss, memory."""
     found: dict[str, Any] = {}
     for rate in RATES:
-        pairs = Pairs()
+        pairs, beside = Pairs(), Pairs()
         own, port = free_ports(2)
         with servers() as around:
             for _ in range(repeats):
-                with _broker(own, port) as kind, _publishing(DEVICES, rate, port):
+                with broker(own, port) as kind, publishing(DEVICES, rate, port):
                     bare = _bare(port, seconds)
                     done = work(around, documents(port, rate), SETTLE_S, seconds)
+                    if peer is not None:
+                        inputs = telegraf.mqtt(port, EVERY_TOPIC)
+                        taken = peer.take(around.folder, "mqtt_consumer", inputs, SETTLE_S / 2, seconds)
+                        beside.add(1e6 * done.cpu_s / done.scans, taken.us_each)
                 pairs.add(1e6 * done.cpu_s / done.scans, bare)
         found[f"{rate}/s"] = {
             "broker": kind,
@@ -53,10 +58,16 @@ def measure(repeats: int, seconds: int) -> dict[str, Any]:
             "readings_per_message": done.readings / done.scans,
             "memory_mb": done.memory_mb,
         }
+        if peer is not None:
+            found[f"{rate}/s"] |= {
+                "to_telegraf": beside.summary(),
+                "telegraf_missed_share": 1.0 - taken.metrics / (rate * taken.span_s),
+                "telegraf_memory_mb": taken.memory_mb,
+            }
     return found
 
 
-def documents(port: int, rate: int) -> list[Device]:
+def documents(port: int, rate: int, devices: int = DEVICES) -> list[Device]:
     """Return the devices, all behind one broker."""
     tags = [Tag(at + 1, f"v{at}", "float64", {"path": f"$.values.v{at}"}) for at in range(VALUES)]
     return [
@@ -69,14 +80,14 @@ def documents(port: int, rate: int) -> list[Device]:
                 "payload": {"timestamp": {"path": "$.ts", "unit": "ms"}},
             },
             tags,
-            interval_s=DEVICES / rate,
+            interval_s=devices / rate,
         )
-        for device in range(DEVICES)
+        for device in range(devices)
     ]
 
 
 @contextmanager
-def _broker(own: int, port: int) -> Iterator[str]:
+def broker(own: int, port: int) -> Iterator[str]:
     """Run a broker on `port` that keeps no session of an earlier pair; gives its name."""
     mosquitto = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
     with tempfile.TemporaryDirectory(prefix="muster-bench-mqtt-") as name:
@@ -108,7 +119,8 @@ def _wait_for(port: int) -> None:
 
 
 @contextmanager
-def _publishing(devices: int, rate: int, port: int) -> Iterator[None]:
+def publishing(devices: int, rate: int, port: int) -> Iterator[None]:
+    """Publish `rate` messages a second for the block."""
     argv = [sys.executable, "-m", "benchmarks.mqtt_publisher", *map(str, (devices, rate, port))]
     process = subprocess.Popen(argv, stdout=subprocess.PIPE)
     assert process.stdout is not None

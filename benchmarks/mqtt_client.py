@@ -1,35 +1,61 @@
 """The limit an MQTT gateway is measured against: bare paho, which acknowledges at once and keeps nothing.
 
-Parses each payload as JSON with the standard library. Prints one JSON line: messages, and the CPU seconds (user and
-system) of this process while they came.
+Parses each payload as JSON with the standard library, or as Sparkplug's protobuf. Prints one JSON line: messages, and
+the CPU seconds (user and system) of this process while they came.
 """
 
 import json
 import sys
 import time
+from collections.abc import Callable
 
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks.mqtt_publisher import EVERY_TOPIC
 from benchmarks.samples import own_cpu_s
+from benchmarks.sparkplug_node import GROUP
+from muster.sparkplug import schema
 
 SETTLE_S = 2.0
+_payload = schema.message("Payload").FromString
 
 
-def receive(port: int, seconds: int) -> None:
-    """Receive for `seconds`."""
+def _json(payload: bytes) -> int:
+    json.loads(payload)
+    return 1
+
+
+def _sparkplug(payload: bytes) -> int:
+    _payload(payload)
+    return 1
+
+
+def _telemetry(payload: bytes) -> int:
+    """Count the values in a message of ThingsBoard's gateway."""
+    return sum(len(one["values"]) for device in json.loads(payload).values() for one in device)
+
+
+READ: dict[str, tuple[str, Callable[[bytes], int]]] = {
+    "json": (EVERY_TOPIC, _json),
+    "sparkplug": (f"spBv1.0/{GROUP}/DDATA/#", _sparkplug),
+    "telemetry": ("v1/gateway/telemetry", _telemetry),
+}
+
+
+def receive(port: int, seconds: int, kind: str) -> None:
+    """Receive for `seconds`; kind: one of `READ`."""
     count = 0
+    topic, parse = READ[kind]
 
     def message(_client: Client, _data: object, message: MQTTMessage) -> None:
         nonlocal count
-        json.loads(message.payload)
-        count += 1
+        count += parse(bytes(message.payload))
 
     client = Client(CallbackAPIVersion.VERSION2, client_id="bench-bare")
     client.on_message = message
     client.connect("127.0.0.1", port)
-    client.subscribe(EVERY_TOPIC, qos=1)
+    client.subscribe(topic, qos=1)
     client.loop_start()
     time.sleep(SETTLE_S)
     before, count = own_cpu_s(), 0
@@ -40,4 +66,4 @@ def receive(port: int, seconds: int) -> None:
 
 
 if __name__ == "__main__":
-    receive(*map(int, sys.argv[1:]))
+    receive(int(sys.argv[1]), int(sys.argv[2]), *(sys.argv[3:] or ["json"]))

@@ -17,6 +17,9 @@ VALUES = 10
 EVERY_TOPIC = "bench/+/data"
 _CONNECT = b"\x10\x11\x00\x04MQTT\x04\x02\x00\x00\x00\x05bench"
 _PUBLISH_QOS_1 = 0x32
+_FRONT = b'{"ts": %d, "values": {"v0": %d'
+FIRST_COUNT = 1_000_000
+"""The first value counts a device's messages from here on, so that it always has 7 digits."""
 
 
 def topic(device: int) -> str:
@@ -25,11 +28,11 @@ def topic(device: int) -> str:
 
 
 def parts(device: int) -> tuple[bytes, bytes]:
-    """Return a device's packet before its identifier and behind its time, which has 13 digits (ms)."""
+    """Return a device's packet before its identifier and behind its count (7 digits, as its time has 13)."""
     name = topic(device).encode()
-    values = {f"v{index}": round(20 + device * 0.1 + index * 1.7, 1) for index in range(VALUES)}
-    tail = f', "values": {json.dumps(values)}}}'.encode()
-    length = 2 + len(name) + 2 + len(b'{"ts": ') + 13 + len(tail)
+    values = {f"v{index}": round(20 + device * 0.1 + index * 1.7, 1) for index in range(1, VALUES)}
+    tail = f", {json.dumps(values)[1:]}}}".encode()
+    length = 2 + len(name) + 2 + len(_FRONT % (10**12, FIRST_COUNT)) + len(tail)
     header = bytes([_PUBLISH_QOS_1, length % 128 | 128, length // 128])  # always 128 … 16,383
     return header + struct.pack(">H", len(name)) + name, tail
 
@@ -47,11 +50,12 @@ def publish(devices: int, rate: int, port: int) -> None:
     while True:
         slot += 1
         time.sleep(max(0.0, begin + slot * SLOT_S - time.monotonic()))
-        now = b'{"ts": %d' % round(time.time() * 1000)
+        now = round(time.time() * 1000)
         packets = bytearray()
         for number in range(sent, round(rate * slot * SLOT_S)):
             head, tail = ready[number % devices]
-            packets += head + (number % 65_535 + 1).to_bytes(2, "big") + now + tail
+            front = _FRONT % (now, FIRST_COUNT + number // devices)
+            packets += head + (number % 65_535 + 1).to_bytes(2, "big") + front + tail
         sent = round(rate * slot * SLOT_S)
         broker.sendall(packets)
 

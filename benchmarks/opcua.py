@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from benchmarks import telegraf
 from benchmarks.documents import document
 from benchmarks.gateway import work
 from benchmarks.opcua_server import node
@@ -24,15 +25,25 @@ SETTLE_S = 20.0
 SESSIONS = {"1x1000": 1, "100x10": 100}
 
 
-def measure(repeats: int, seconds: int, shapes: tuple[str, ...] = tuple(SESSIONS)) -> dict[str, Any]:
+def measure(
+    repeats: int,
+    seconds: int,
+    shapes: tuple[str, ...] = tuple(SESSIONS),
+    peer: telegraf.Telegraf | None = None,
+) -> dict[str, Any]:
     """Return the figures of each shape: µs per change of both, their ratio, readings per scan, memory."""
     found: dict[str, Any] = {}
     for name in shapes:
-        sessions, pairs = SESSIONS[name], Pairs()
-        with servers() as around, _equipment() as port:
+        sessions, pairs, beside = SESSIONS[name], Pairs(), Pairs()
+        with servers() as around, equipment(DEVICES) as port:
             for _ in range(repeats):
                 done = work(around, documents(port, sessions), SETTLE_S, seconds)
-                pairs.add(1e6 * done.cpu_s / done.readings, _bare(sessions, port, seconds))
+                ours = 1e6 * done.cpu_s / done.readings
+                pairs.add(ours, _bare(sessions, port, seconds))
+                if peer is not None:
+                    inputs = telegraf.opcua(_sessions(port, sessions))
+                    taken = peer.take(around.folder, "opcua_listener", inputs, SETTLE_S, seconds)
+                    beside.add(ours, taken.us_each)
         found[name] = {
             "us_per_change": pairs.summary()["ours"],
             "to_bare": pairs.summary(),
@@ -40,10 +51,25 @@ def measure(repeats: int, seconds: int, shapes: tuple[str, ...] = tuple(SESSIONS
             "readings_per_scan": done.readings / done.scans,
             "memory_mb": done.memory_mb,
         }
+        if peer is not None:
+            found[name] |= {
+                "to_telegraf": beside.summary(),
+                "telegraf_missed_share": 1.0 - taken.metrics / (DEVICES * VARIABLES * taken.span_s),
+                "telegraf_memory_mb": taken.memory_mb,
+            }
     return found
 
 
-def documents(port: int, sessions: int) -> list[Device]:
+def _sessions(port: int, sessions: int) -> Iterator[tuple[str, list[str]]]:
+    """Give the URL of each session and the nodes of its devices."""
+    for session in range(sessions):
+        nodes = [
+            node(at, variable) for at in range(session, DEVICES, sessions) for variable in range(VARIABLES)
+        ]
+        yield f"opc.tcp://127.0.0.{session + 1}:{port}", nodes
+
+
+def documents(port: int, sessions: int, devices: int = DEVICES) -> list[Device]:
     """Return the devices, spread over `sessions`: another host name of this machine makes another session."""
     return [
         document(
@@ -55,14 +81,15 @@ def documents(port: int, sessions: int) -> list[Device]:
             },
             [Tag(at + 1, f"v{at}", "float64", {"node": node(device, at)}) for at in range(VARIABLES)],
         )
-        for device in range(DEVICES)
+        for device in range(devices)
     ]
 
 
 @contextmanager
-def _equipment() -> Iterator[int]:
+def equipment(devices: int) -> Iterator[int]:
+    """Run the server that stands for `devices`; gives its port."""
     (port,) = free_ports(1)
-    argv = [sys.executable, "-m", "benchmarks.opcua_server", str(DEVICES), str(VARIABLES), str(port)]
+    argv = [sys.executable, "-m", "benchmarks.opcua_server", str(devices), str(VARIABLES), str(port)]
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdout is not None
     try:

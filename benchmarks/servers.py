@@ -30,12 +30,16 @@ _USERS = ("launcher", "ingest", "gateway-1")
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """A folder for this run, the database's owner, ingest's connection string, and the bus by user."""
+    """A folder for this run, the database's owner, ingest's connection string, the bus by user, and process ids.
+
+    pids: of `nats`, and of `postgres` unless another server is measured on.
+    """
 
     folder: Path
     owner: str
     ingest: str
     bus: dict[str, BusSettings]
+    pids: dict[str, int]
 
 
 @contextmanager
@@ -52,30 +56,30 @@ def servers() -> Iterator[Servers]:
             files[user].touch(mode=0o600)
             files[user].write_text(password, "utf-8")
         bus = nats.Embedded(folder / "nats", bus_port, STREAM_BYTES)
-        with _database(folder) as owner, running(nats.prepare(bus, passwords)):
+        with _database(folder) as (owner, pids), running(nats.prepare(bus, passwords)) as process:
             ways = {user: bus.settings(user, files[user]) for user in _USERS}
             password = secrets.token_hex(16)
             asyncio.run(_make_ready(owner, password, ways["launcher"]))
             ingest = make_conninfo(owner, user="muster_ingest", password=password)
-            yield Servers(folder, owner, ingest, ways)
+            yield Servers(folder, owner, ingest, ways, pids | {"nats": process.pid})
 
 
 @contextmanager
-def _database(folder: Path) -> Iterator[str]:
-    """Give the owner's connection string of a new database: an embedded server's, or of the one that is named."""
+def _database(folder: Path) -> Iterator[tuple[str, dict[str, int]]]:
+    """Give a new database's owner's connection string and its server's process id, if that is embedded."""
     named = os.environ.get("MUSTER_TEST_DATABASE_URL")
     if named is None:
         (port,) = free_ports(1)
         server = postgres.Embedded(folder / "postgres", port, secrets.token_hex(16))
-        with running(postgres.prepare(server)):
+        with running(postgres.prepare(server)) as process:
             asyncio.run(postgres.ready(server))
-            yield server.dsn()
+            yield server.dsn(), {"postgres": process.pid}
         return
     name = f"muster_bench_{secrets.token_hex(4)}"
     with psycopg.connect(named, autocommit=True) as session:
         session.execute(f'create database "{name}"')
         try:
-            yield make_conninfo(named, dbname=name)
+            yield make_conninfo(named, dbname=name), {}
         finally:
             session.execute(f'drop database if exists "{name}" with (force)')
 

@@ -35,8 +35,12 @@ def batches(
     start_us: int,
     seconds: int,
     seed: int = 1,
+    counted: bool = False,
 ) -> Iterator[Message]:
-    """Give `seconds` seconds of one scan per device and second, in the order in which they would be published."""
+    """Give `seconds` seconds of one scan per device and second, in the order in which they would be published.
+
+    counted: the first value of a scan is its second, from 1, so that what is stored can be told to be whole.
+    """
     random = np.random.default_rng(seed)
     numbers = np.array(devices, np.int32)
     value = random.uniform(20, 80, (len(devices), tags))
@@ -46,6 +50,8 @@ def batches(
     ]
     for second in range(seconds):
         value += random.normal(0, 0.3, value.shape)
+        if counted:
+            value[:, 0] = second + 1
         instant = start_us + second * SECOND_US + phase
         for partition, rows in enumerate(members):
             if len(rows) == 0:
