@@ -25,6 +25,7 @@ TAGS = 10
 START_S, SETTLE_S, IN_TIME_S = 8.0, 3.0, 5.0
 """Until a replay begins; from then until CPU is counted; how late the last rows may be and still be in time."""
 CATCH_UP_S = 60.0
+MISSED_AT_MOST = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +38,15 @@ class Point:
     memory_mb: dict[str, float]
     more: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def kept_up(self) -> bool:
+        """Whether nearly everything was there in time, and nothing is missing."""
+        return self.missed_share <= MISSED_AT_MOST and not self.lost
+
     def told(self) -> dict[str, Any]:
         """Return it for the history."""
         return {
-            "kept_up": self.missed_share <= 0.01 and not self.lost,
+            "kept_up": self.kept_up,
             "missed_share": self.missed_share,
             "lost": self.lost,
             "cores": self.cores,
@@ -116,6 +122,7 @@ def whole_road(devices: int, seconds: int) -> Point:
         cores=cores,
         memory_mb=memory,
         more={
+            "devices_per_core": devices / sum(cores.values()),
             "cores_in_all": sum(cores.values()),
             "memory_mb_in_all": sum(memory.values()),
             "memory_mb_at_first": first,

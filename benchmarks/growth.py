@@ -25,7 +25,6 @@ TAGS = 10
 OPCUA_SESSIONS = 100
 OPCUA_MOST = 2000
 """The simulated server is Python, too: it changes some 25,000 variables a second at most."""
-MISSED_AT_MOST = 0.01
 
 
 def measure(
@@ -52,19 +51,34 @@ def _curve(take: Callable[[int], Point], sizes: tuple[int, ...]) -> dict[str, An
         except RuntimeError as error:
             return told | {"ended": f"at {devices} devices: {error}"}
         told[f"{devices}"] = point.told() | {"took_s": round(time.monotonic() - begin)}
-        if point.missed_share > MISSED_AT_MOST or point.lost:
+        if not point.kept_up:
             told["ended"] = f"at {devices} devices: {point.missed_share:.1%} not in time, {point.lost} lost"
-            return told
-    return told | {"ended": "at the largest number asked for"}
+            return told | _memory_of_one(told)
+    return told | _memory_of_one(told) | {"ended": "at the largest number asked for"}
 
 
-def _point(done: Work, expected: float, weights: tuple[float, float], step: float) -> Point:
+def _memory_of_one(told: dict[str, Any]) -> dict[str, float]:
+    """Return how much memory one more device takes, between the smallest and the largest point."""
+    sizes = sorted(int(name) for name in told if name.isdigit())
+    if len(sizes) < 2:
+        return {}
+    first, last = (sum(told[f"{size}"]["memory_mb"].values()) for size in (sizes[0], sizes[-1]))
+    return {"memory_kb_of_one_more": 1000 * (last - first) / (sizes[-1] - sizes[0])}
+
+
+def _point(
+    done: Work, devices: int, share: float, sessions: int, weights: tuple[float, float], step: float
+) -> Point:
     return Point(
-        missed_share=1.0 - expected,
+        missed_share=1.0 - share,
         lost=done.lost(weights, step),
         cores={"gateway": done.cpu_s / done.span_s},
         memory_mb={"gateway": done.memory_mb},
-        more={"us_per_scan": 1e6 * done.cpu_s / done.scans},
+        more={
+            "us_per_scan": 1e6 * done.cpu_s / done.scans,
+            "devices_per_core": devices * done.span_s / done.cpu_s,
+            "sessions": sessions,
+        },
     )
 
 
@@ -73,7 +87,7 @@ def _modbus(devices: int, seconds: int) -> Point:
     with servers() as around, modbus.equipment(devices) as port:
         documents = modbus.documents(devices, TAGS, port)
         done = work(around, documents, modbus.settle_s(devices), seconds)
-    return _point(done, done.scans / (devices * done.span_s), (65_536.0, 1.0), 1.0)
+    return _point(done, devices, done.scans / (devices * done.span_s), devices, (65_536.0, 1.0), 1.0)
 
 
 def _mqtt(devices: int, seconds: int) -> Point:
@@ -82,7 +96,7 @@ def _mqtt(devices: int, seconds: int) -> Point:
     with servers() as around, mqtt.broker(own, port), mqtt.publishing(devices, devices, port):
         documents = mqtt.documents(port, devices, devices)
         done = work(around, documents, mqtt.SETTLE_S + devices / 500, seconds)
-    return _point(done, done.scans / (devices * done.span_s), (1.0, 0.0), 1.0)
+    return _point(done, devices, done.scans / (devices * done.span_s), 1, (1.0, 0.0), 1.0)
 
 
 def _opcua(devices: int, seconds: int) -> Point:
@@ -93,8 +107,8 @@ def _opcua(devices: int, seconds: int) -> Point:
     with servers() as around, opcua.equipment(devices) as port:
         documents = opcua.documents(port, sessions, devices)
         done = work(around, documents, opcua.SETTLE_S + devices / 50, seconds)
-    expected = done.readings / (devices * TAGS * done.span_s)
-    return _point(done, expected, (1.0, 0.0), float(SLOTS))
+    share = done.readings / (devices * TAGS * done.span_s)
+    return _point(done, devices, share, sessions, (1.0, 0.0), float(SLOTS))
 
 
 CURVES: dict[str, Callable[..., Point]] = {

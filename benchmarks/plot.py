@@ -1,8 +1,13 @@
-"""The history of the ratios as one SVG: a small chart for each, so that no scale hides another."""
+"""The history of the ratios as one SVG: a small chart for each, so that no scale hides another; then growth.
+
+A growth curve shows the cores of all processes by number of devices, the newest measurement of each; red: not kept up.
+"""
 
 import json
+import math
 from html import escape
 from pathlib import Path
+from typing import Any
 
 WIDTH, HEIGHT, LEFT, TOP, BETWEEN = 640, 90, 200, 24, 30
 FIGURES = (
@@ -14,6 +19,11 @@ FIGURES = (
     "bytes_per_reading",
     "latest_5000_ms",
     "count_past_ms",
+    "modbus_ratio_to_telegraf",
+    "opcua_ratio_to_telegraf",
+    "mqtt_ratio_to_telegraf",
+    "sparkplug_ratio",
+    "lost_ms_per_kill",
 )
 
 
@@ -24,12 +34,45 @@ def svg(history: Path) -> str:
     for name in FIGURES:
         points = [(str(run["at"]), float(run[name])) for run in runs if name in run]
         charts.append(_chart(name, points, TOP + len(charts) * (HEIGHT + BETWEEN)))
-    height = TOP + len(FIGURES) * (HEIGHT + BETWEEN)
+    for name, curve in sorted(_curves(runs).items()):
+        charts.append(_growth(name, curve, TOP + len(charts) * (HEIGHT + BETWEEN)))
+    height = TOP + len(charts) * (HEIGHT + BETWEEN)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{LEFT + WIDTH + 40}" height="{height}"'
         ' font-family="sans-serif" font-size="12">\n'
         f'<rect width="100%" height="100%" fill="white"/>\n{"".join(charts)}</svg>\n'
     )
+
+
+def _curves(runs: list[dict[str, Any]]) -> dict[str, dict[int, tuple[float, bool]]]:
+    """Return cores and whether it kept up, by number of devices, of each growth curve."""
+    curves: dict[str, dict[int, tuple[float, bool]]] = {}
+    for run in runs:
+        for name, points in run.get("growth", {}).items():
+            for devices, point in points.items():
+                if devices.isdigit():
+                    cores = sum(point["cores"].values())
+                    curves.setdefault(name, {})[int(devices)] = cores, bool(point["kept_up"])
+    return curves
+
+
+def _growth(name: str, curve: dict[int, tuple[float, bool]], top: int) -> str:
+    """Draw one growth curve: 10 to 1,000,000 devices by powers of ten, from 0 up to its most cores."""
+    bottom, most = top + HEIGHT, max(cores for cores, _ in curve.values()) or 1.0
+    drawn = (
+        f'<text x="8" y="{top + 14}">growth: {escape(name)}</text>\n'
+        f'<text x="8" y="{top + 32}" fill="#555">most {most:.3g} cores</text>\n'
+        f'<path d="M{LEFT} {top}V{bottom}H{LEFT + WIDTH}" fill="none" stroke="#999"/>\n'
+    )
+    for devices, (cores, kept_up) in sorted(curve.items()):
+        x, y = LEFT + (math.log10(devices) - 1) / 5 * WIDTH, bottom - cores / most * HEIGHT
+        colour = "#0b6" if kept_up else "#c22"
+        drawn += (
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}">'
+            f"<title>{devices}: {cores:.3g}</title></circle>\n"
+            f'<text x="{x:.1f}" y="{bottom + 14}" fill="#999" text-anchor="middle">{devices}</text>\n'
+        )
+    return drawn
 
 
 def _chart(name: str, points: list[tuple[str, float]], top: int) -> str:
