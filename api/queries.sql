@@ -42,7 +42,7 @@ select d.id, d.code, d.name, e.code as enterprise, s.code as site, g.code as gat
 from device d
 join enterprise e on e.id = d.enterprise
 left join site s on s.id = d.site
-left join gateway g on g.id = d.gateway
+left join gateway g on g.id = coalesce(d.held_by, d.gateway)
 left join lateral (
     select i.origin from identity i where i.device = d.id
     order by i.observed_at desc, i.recorded_at desc, i.id desc limit 1
@@ -76,7 +76,7 @@ select d.id, d.code, d.name, e.code as enterprise, s.code as site, g.code as gat
 from device d
 join enterprise e on e.id = d.enterprise
 left join site s on s.id = d.site
-left join gateway g on g.id = d.gateway
+left join gateway g on g.id = coalesce(d.held_by, d.gateway)
 left join device_model m on m.id = d.device_model
 left join lateral (
     select i.observed_at, i.recorded_at, i.origin, i.evidence from identity i where i.device = d.id
@@ -171,7 +171,7 @@ select g.id, g.code, g.name, e.code as enterprise, coalesce(d.devices, 0) as dev
 from gateway g
 left join enterprise e on e.id = g.enterprise
 left join (
-    select gateway, count(*) as devices from device where retired_at is null group by gateway
+    select coalesce(held_by, gateway) as gateway, count(*) as devices from device where retired_at is null group by 1
 ) d on d.gateway = g.id
 left join (select gateway, count(*) as keys from gateway_key where revoked_at is null group by gateway) k on k.gateway = g.id
 left join (

@@ -137,21 +137,23 @@ async def ensure_stream(jetstream: JetStreamContext, limit_bytes: int, replicas:
         raise Unavailable(f"stream {subjects.STREAM}: {error}") from error
 
 
-async def ensure_bucket(jetstream: JetStreamContext, replicas: int = 1) -> KeyValue:
-    """Return the bucket of device documents, made when it is not there.
+async def ensure_bucket(
+    jetstream: JetStreamContext, replicas: int = 1, *, bucket: str = subjects.CONFIG_BUCKET
+) -> KeyValue:
+    """Return the bucket of device documents, or another, made when it is not there.
 
     Raises:
         Unavailable: the server does not answer.
     """
     try:
         try:
-            return await jetstream.key_value(subjects.CONFIG_BUCKET)
+            return await jetstream.key_value(bucket)
         except NotFoundError:
             return await jetstream.create_key_value(
-                KeyValueConfig(bucket=subjects.CONFIG_BUCKET, history=1, replicas=replicas)
+                KeyValueConfig(bucket=bucket, history=1, replicas=replicas)
             )
     except (NatsError, TimeoutError) as error:
-        raise Unavailable(f"bucket {subjects.CONFIG_BUCKET}: {error}") from error
+        raise Unavailable(f"bucket {bucket}: {error}") from error
 
 
 async def ask(client: Client, subject: str, question: dict[str, Any], timeout_s: float) -> dict[str, Any]:

@@ -6,6 +6,7 @@ A device's partition never changes, so its scans stay in order through any numbe
 STREAM = "BATCHES"
 STREAM_SUBJECTS = "batch.>"
 CONFIG_BUCKET = "config"
+LEASE_BUCKET = "leases"
 PARTITIONS = 4
 """How many ways the stream is cut; a fixed property of an installation (DECISIONS)."""
 
@@ -33,6 +34,11 @@ def device_key(gateway: int, device: int) -> str:
 def device_keys(gateway: int) -> str:
     """Return the filter for all device documents of a gateway."""
     return f"gateway.{gateway}.device.>"
+
+
+def lease_key(gateway: int) -> str:
+    """Return the key of a gateway process's lease in the bucket of leases."""
+    return f"gateway.{gateway}"
 
 
 def request(gateway: int, verb: str) -> str:

@@ -10,12 +10,14 @@ import msgspec
 import typer
 
 from deploy.console_output import DataDir, Json, show
+from deploy.progress import both
 from deploy.protocols import protocol_infos
 from deploy.running import chosen, connections
-from muster.errors import ConfigError
+from muster.errors import ConfigError, RequestError
 from services import ledger
 from services.ledger.edit import add_gateway, revoke_key
 from services.ledger.export import export
+from services.ledger.members import Holder, holders, members_of, pin, set_members
 from services.ledger.problems import Report
 from store.connection import connected
 
@@ -150,6 +152,66 @@ def gateway_revoke(
     asyncio.run(work())
     if as_json:
         show([msgspec.json.encode({"gateway": code, "revoked": public_key}).decode()])
+
+
+@gateways.command("list")
+def gateway_list(data_dir: DataDir = None, as_json: Json = False) -> None:
+    """List every gateway process with the devices it holds, and since when."""
+    layout = chosen(data_dir)
+
+    async def work() -> list[Holder]:
+        async with connected(connections(layout).api, "gateway") as session:
+            return await holders(session)
+
+    found = asyncio.run(work())
+    if as_json:
+        show([msgspec.json.encode(found).decode()])
+        return
+    for one in found:
+        since = "" if one.since is None else both("gateway.since", at=f"{one.since:%F %T}")
+        held = both("gateway.holds", devices=one.devices, pinned=one.pinned)
+        show([f"{one.code:<20} {'' if one.head == one.code else one.head:<20} {held}  {since}"])
+
+
+@gateways.command("join")
+def gateway_join(code: str, head: str, data_dir: DataDir = None, as_json: Json = False) -> None:
+    """Let a gateway that runs elsewhere share the devices of another, HEAD; both must be started as shared."""
+    layout = chosen(data_dir)
+
+    async def work() -> list[str]:
+        async with connected(connections(layout).api, "gateway") as session:
+            await set_members(session, head, [code], [])
+            return await members_of(session, head)
+
+    members = asyncio.run(work())
+    if code not in members:
+        raise RequestError(f"gateway {code} or {head}: there is none", status=404, code="not-found")
+    if as_json:
+        show([msgspec.json.encode({"gateway": head, "members": members}).decode()])
+
+
+@gateways.command("pin")
+def gateway_pin(code: str, devices: list[str], data_dir: DataDir = None, as_json: Json = False) -> None:
+    """Give devices, by code, to this process of their gateway alone: nobody takes them over."""
+    _pin(code, devices, data_dir, as_json=as_json)
+
+
+@gateways.command("unpin")
+def gateway_unpin(devices: list[str], data_dir: DataDir = None, as_json: Json = False) -> None:
+    """Let every process of their gateway hold devices again; the one that had them must be reachable, or off."""
+    _pin(None, devices, data_dir, as_json=as_json)
+
+
+def _pin(code: str | None, devices: list[str], data_dir: Path | None, *, as_json: bool) -> None:
+    layout = chosen(data_dir)
+
+    async def work() -> list[str]:
+        async with connected(connections(layout).api, "gateway") as session:
+            return await pin(session, code, devices, getpass.getuser())
+
+    found = asyncio.run(work())
+    if as_json:
+        show([msgspec.json.encode({"gateway": code, "devices": found}).decode()])
 
 
 def _key(public_key: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The keeper: partitions, roll-ups and the disk budget, and every gateway's device documents kept current."""
+"""The keeper: partitions, roll-ups, the disk budget, who holds which devices, and the documents of every gateway."""
 
 import asyncio
 
@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from bus.monitor import monitor
 from bus.settings import BusSettings
 from muster.clock import SystemClock
+from services.ledger.assigner import assign
 from services.ledger.publisher import publish
 from store.housekeeping import Housekeeping
 
@@ -37,3 +38,4 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     async with monitor(settings.monitor_port, checks), asyncio.TaskGroup() as tasks:
         tasks.create_task(housekeeping.run(stop), name="housekeeping")
         tasks.create_task(publish(settings.database, settings.bus, stop), name="publisher")
+        tasks.create_task(assign(settings.database, settings.bus, stop), name="assigner")

@@ -29,6 +29,7 @@ from gateway.settings import Settings as GatewaySettings
 from muster.errors import ConfigError
 from services import ledger
 from services.ledger.edit import add_gateway
+from services.ledger.members import set_members
 from simulators.modbus.ports import free_ports
 from store.connection import connected
 
@@ -45,6 +46,7 @@ class Launcher:
         self._supervisor = Supervisor(self._say_crash, self._write_state)
         self._monitors: dict[str, int] = {}
         self._ready = False
+        self._shared: set[str] = set()
 
     @property
     def url(self) -> str:
@@ -80,7 +82,7 @@ class Launcher:
         site, layout = self._site, self._layout
         _require_free(site.api.host, site.api.port)
         begin = time.monotonic()
-        ports = free_ports(4 + site.ingest.workers + len(site.gateways))
+        ports = free_ports(4 + site.ingest.workers + sum(gateway.processes for gateway in site.gateways))
         dsns = await bring_up_database(site, layout, self._supervisor, ports.pop())
         fleet = None
         if site.simulators is not None:
@@ -109,15 +111,19 @@ class Launcher:
         """Enrol this launcher's gateways and register the fleet; return the gateways' numbers by code."""
         async with connected(dsns.api, ACTOR) as session:
             for gateway in self._site.gateways:
-                report = await add_gateway(
-                    session,
-                    code=gateway.code,
-                    name=gateway.name,
-                    public_key=self._layout.gateway_key(gateway.code),
-                    actor=ACTOR,
-                    scope=None,
-                )
-                _require_sound(report)
+                gone = set(self._layout.more_processes(gateway.code)) - set(gateway.codes)
+                for code in gateway.codes:
+                    report = await add_gateway(
+                        session,
+                        code=code,
+                        name=gateway.name,
+                        public_key=self._layout.gateway_key(code),
+                        actor=ACTOR,
+                        scope=None,
+                    )
+                    _require_sound(report)
+                if await set_members(session, gateway.code, gateway.codes[1:], gone):
+                    self._shared.add(gateway.code)
             if fleet is not None:
                 _require_sound(
                     await ledger.apply(
@@ -125,7 +131,9 @@ class Launcher:
                     )
                 )
         async with connected(dsns.owner, ACTOR) as session:
-            return await _numbers(session, [gateway.code for gateway in self._site.gateways])
+            return await _numbers(
+                session, [code for gateway in self._site.gateways for code in gateway.codes]
+            )
 
     async def _start_processes(
         self, dsns: Dsns, road: Road, numbers: Mapping[str, int], ports: list[int]
@@ -156,22 +164,24 @@ class Launcher:
             ports.pop(),
         )
         for gateway in site.gateways:
-            number = numbers[gateway.code]
-            layout.outbox(gateway.code).mkdir(exist_ok=True, mode=0o700)
-            await self._start(
-                "gateway",
-                f"gateway-{gateway.code}",
-                GatewaySettings(
-                    gateway=number,
-                    name=gateway.code,
-                    bus=road.settings(f"gateway-{number}"),
-                    key_file=layout.secret_file(f"gateway-{gateway.code}.pem"),
-                    outbox_dir=layout.outbox(gateway.code),
-                    rooms_dir=layout.rooms(gateway.code),
-                    outbox_limit_bytes=gateway.outbox_limit_bytes,
-                ),
-                ports.pop(),
-            )
+            for code in gateway.codes:
+                number = numbers[code]
+                layout.outbox(code).mkdir(exist_ok=True, mode=0o700)
+                await self._start(
+                    "gateway",
+                    f"gateway-{code}",
+                    GatewaySettings(
+                        gateway=number,
+                        name=code,
+                        bus=road.settings(f"gateway-{number}"),
+                        key_file=layout.secret_file(f"gateway-{code}.pem"),
+                        outbox_dir=layout.outbox(code),
+                        rooms_dir=layout.rooms(code),
+                        shared=gateway.code in self._shared,
+                        outbox_limit_bytes=gateway.outbox_limit_bytes,
+                    ),
+                    ports.pop(),
+                )
         await self._start(
             "api",
             "api",

@@ -133,6 +133,12 @@ class Layout:
             replace_file(path, secrets.token_hex(24).encode())
         return path.read_text("utf-8")
 
+    def more_processes(self, gateway: str) -> list[str]:
+        """Return the codes of the processes beside the first that this gateway ever had here."""
+        files = (self.root / "secrets").glob(f"gateway-{gateway}.*.pem")
+        codes = (file.name.removeprefix("gateway-").removesuffix(".pem") for file in files)
+        return sorted(code for code in codes if code.removeprefix(f"{gateway}.").isdecimal())
+
     def gateway_key(self, gateway: str) -> bytes:
         """Return a local gateway's public key (32 bytes), made with its private key when there is none."""
         path = self.secret_file(f"gateway-{gateway}.pem")

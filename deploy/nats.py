@@ -18,6 +18,8 @@ from deploy.child import Command
 from muster.errors import ConfigError, Unavailable
 
 _KV = f"$KV.{subjects.CONFIG_BUCKET}"
+_LEASES = f"$KV.{subjects.LEASE_BUCKET}"
+_LEASE_STREAM = f"KV_{subjects.LEASE_BUCKET}"
 MQTT_USERS = ("equipment", "listener")
 """Those who publish to the embedded broker, and the gateways that hear them."""
 _MQTT_BYTES = 512 * 2**20
@@ -67,6 +69,10 @@ def permissions(user: str) -> tuple[list[str], list[str]]:
                 f"$JS.API.DIRECT.GET.{_KV_STREAM}.>",
                 f"$JS.API.STREAM.MSG.GET.{_KV_STREAM}",
                 "$JS.API.INFO",
+                f"{_LEASES}.{subjects.lease_key(int(number))}",
+                f"$JS.API.STREAM.INFO.{_LEASE_STREAM}",
+                f"$JS.API.STREAM.MSG.GET.{_LEASE_STREAM}",
+                f"$JS.API.DIRECT.GET.{_LEASE_STREAM}.>",
             ],
             [f"gateway.{number}.request.*", *inbox],
         )
@@ -76,7 +82,8 @@ def permissions(user: str) -> tuple[list[str], list[str]]:
         case "ingest":
             return ["$JS.API.>", "$JS.ACK.>", "$JS.FC.>"], inbox
         case "keeper":
-            return ["$JS.API.>", "$JS.ACK.>", "$JS.FC.>", f"{_KV}.>"], inbox
+            own = [f"{_KV}.>", f"{_LEASES}.>", "gateway.*.request.release"]
+            return ["$JS.API.>", "$JS.ACK.>", "$JS.FC.>", *own], inbox
         case "launcher":
             return [">"], [">"]
         case _:

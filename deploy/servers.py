@@ -8,7 +8,7 @@ import psycopg
 from nats.aio.client import Client
 from psycopg.conninfo import make_conninfo
 
-from bus import connection
+from bus import connection, subjects
 from bus.settings import BusSettings
 from deploy import nats, postgres
 from deploy.layout import Layout
@@ -144,6 +144,7 @@ async def _ensure(settings: BusSettings, site: Site) -> None:
     try:
         await connection.ensure_stream(client.jetstream(), site.ingest.stream_limit_bytes)
         await connection.ensure_bucket(client.jetstream())
+        await connection.ensure_bucket(client.jetstream(), bucket=subjects.LEASE_BUCKET)
     finally:
         await client.close()
 

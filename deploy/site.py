@@ -57,12 +57,18 @@ class Storage(BaseModel):
 
 
 class Gateway(BaseModel):
-    """A gateway that this launcher runs."""
+    """A gateway that this launcher runs; processes: how many share its devices, each with its own key and outbox."""
 
     model_config = _STRICT
     code: str = Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")
     name: str = ""
+    processes: int = Field(default=1, ge=1, le=16)
     outbox_limit_bytes: int = Field(default=2 * 2**30, ge=2**20)
+
+    @property
+    def codes(self) -> list[str]:
+        """The codes of its processes, the first one's its own."""
+        return [self.code, *(f"{self.code}.{number}" for number in range(2, self.processes + 1))]
 
 
 class Simulators(BaseModel):

@@ -21,6 +21,10 @@ _INT16 = np.dtype(np.int16)
 _pack_head = SCAN_HEAD.pack
 
 
+def _open() -> bool:
+    return False
+
+
 class Collector:
     """Implements `gateway.adapter.Sink` for every room of the process."""
 
@@ -29,6 +33,8 @@ class Collector:
         self.readings = 0
         self.refused = 0
         self.events: dict[str, int] = {}
+        self.fence: Callable[[], bool] = _open
+        """Asked at each poll and each scan: whether this process may not acquire at this instant."""
         self._full = False
         self._number = first_number
         self._slot: Slot | None = None
@@ -40,7 +46,7 @@ class Collector:
     @property
     def full(self) -> bool:
         """Whether rooms must stop acquiring."""
-        return self._full
+        return self._full or self.fence()
 
     @full.setter
     def full(self, value: bool) -> None:
@@ -53,7 +59,7 @@ class Collector:
 
     def mark(self) -> int | None:
         """Return the number of the slot that now collects; None outside any watch, and when full."""
-        return None if self._slot is None or self._full else self._slot.number
+        return None if self._slot is None or self.full else self._slot.number
 
     @property
     def sealed(self) -> int:
@@ -94,6 +100,7 @@ class Collector:
             or first < 1
             or not EARLIEST_US <= time <= LATEST_US
             or (quality is not None and len(quality) != count)
+            or self.fence()
         ):
             self.refused += 1
             return
@@ -108,7 +115,12 @@ class Collector:
 
     def text(self, reading: TextReading) -> None:
         """Put one text reading."""
-        if self._slot is None or reading.position < 1 or not EARLIEST_US <= reading.time <= LATEST_US:
+        if (
+            self._slot is None
+            or reading.position < 1
+            or not EARLIEST_US <= reading.time <= LATEST_US
+            or self.fence()
+        ):
             self.refused += 1
             return
         self._slot.texts.append(reading)

@@ -19,6 +19,7 @@ from gateway.adapter import Workplace, protocols
 from gateway.collector import Collector
 from gateway.documents import Copy
 from gateway.follower import Follower
+from gateway.lease import Lease
 from gateway.metrics import GatewayMetrics, Totals, shown
 from gateway.outbox.folder import Folder
 from gateway.publisher import Publisher
@@ -26,6 +27,7 @@ from gateway.recorder import Recorder
 from gateway.recovery import Recovered, absence, recover
 from gateway.requests import Requests
 from gateway.settings import Settings, read_key
+from gateway.share import Share
 from gateway.supervisor import Supervisor
 from muster.clock import Clock, SystemClock
 from muster.errors import ConfigError, Unavailable
@@ -102,8 +104,13 @@ class _Gateway:
             protocols(),
             Workplace(settings.gateway, settings.name, settings.rooms_dir),
         )
-        self._follower = Follower(settings.gateway, Copy(folder, settings.gateway), self._supervisor.apply)
-        self._requests = Requests(settings.gateway, self._supervisor, self.status)
+        self._lease = (
+            Lease(settings.gateway, clock.now_us, lambda: self._share.released()) if settings.shared else None
+        )
+        self._share = Share(self._lease, self._supervisor.apply, self._collector.event, clock)
+        self._collector.fence = self._supervisor.fence = self._share.closed
+        self._follower = Follower(settings.gateway, Copy(folder, settings.gateway), self._share.take)
+        self._requests = Requests(settings.gateway, self._supervisor, self._share, self.status)
         self._totals = Totals(self._supervisor)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -131,6 +138,9 @@ class _Gateway:
         rooms = group.create_task(self._supervisor.run(), name="supervisor")
         totals = group.create_task(self._totals.run(), name="totals")
         await self._follower.start()
+        minding = None
+        if self._lease is not None:
+            minding = group.create_task(self._mind(self._lease), name="lease watch")
         road = group.create_task(self._stay_on_bus(), name="bus")
         await stop.wait()
         still.set()
@@ -139,10 +149,22 @@ class _Gateway:
         rooms.cancel()
         await asyncio.wait([rooms])
         await self._recorder.finish()
+        if self._lease is not None and minding is not None:
+            minding.cancel()
+            if self._client is not None:
+                await self._lease.end(self._client)
         drained = await self._publisher.drain(DRAIN_S if self._on_bus else 0)
         _log.info("stopped", drained=drained, outbox_bytes=self._outbox.size)
         for task in (road, totals):
             task.cancel()
+
+    async def _mind(self, lease: Lease) -> None:
+        """Begin and end work under the lease as it is obtained and runs out."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(lease.changed.wait(), lease.left_s)
+            lease.changed.clear()
+            await self._share.look()
 
     async def _stay_on_bus(self) -> None:
         """Connect and work over the bus, again and again: acquisition never depends on it."""
@@ -175,6 +197,8 @@ class _Gateway:
                     group.create_task(self._publisher.run(client), name="publisher"),
                     group.create_task(self._follower.run(client), name="follower"),
                 ]
+                if self._lease is not None:
+                    tasks.append(group.create_task(self._lease.run(client), name="lease"))
                 away_s = 0.0
                 while not client.is_closed and away_s < _AWAY_S:
                     await asyncio.sleep(_LOOK_S)
@@ -214,4 +238,6 @@ class _Gateway:
             "outbox_unsent_s": self._outbox.unsent_us / 1e6,
             "outbox_damaged": self._outbox.damage.places,
             "documents": self._follower.problem,
+            "lease": None if self._lease is None else {"term": self._lease.term, "valid": self._lease.valid},
+            **self._share.counts,
         }

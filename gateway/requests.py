@@ -11,6 +11,7 @@ from nats.aio.client import Client
 
 from bus import subjects
 from bus.connection import answer
+from gateway.share import Share
 from gateway.supervisor import Supervisor
 from muster.errors import ConfigError, MusterError, RequestError, Unavailable
 
@@ -60,14 +61,19 @@ class _Diagnose(msgspec.Struct, forbid_unknown_fields=True):
     device: int | None = None
 
 
+class _Release(msgspec.Struct, forbid_unknown_fields=True):
+    devices: list[int]
+
+
 class Requests:
     """Answers for one gateway. A device that is slow to answer holds up nobody else's request."""
 
-    def __init__(self, gateway: int, supervisor: Supervisor, status: Status) -> None:
+    def __init__(self, gateway: int, supervisor: Supervisor, share: Share, status: Status) -> None:
         """status: what the gateway says of itself beside its devices."""
         self.answered = 0
         self._gateway = gateway
         self._supervisor = supervisor
+        self._share = share
         self._status = status
         self._at_once = 0
 
@@ -81,6 +87,7 @@ class Requests:
             "certificates": self.certificates,
             "decide": self.decide,
             "diagnostics": self.diagnostics,
+            "release": self.release,
         }.items():
             await answer(client, subjects.request(self._gateway, verb), self._guarded(respond))
 
@@ -130,6 +137,12 @@ class Requests:
         asked = _convert(question, _Decide)
         room = await self._supervisor.room_of(asked.protocol)
         return {"certificate": asdict(room.decide(asked.thumbprint, asked.trust))}
+
+    async def release(self, question: dict[str, Any]) -> dict[str, Any]:
+        """Stop watching devices that another process of this site is to have; answered once they are stopped."""
+        asked = _convert(question, _Release)
+        await self._share.release(asked.devices)
+        return {"released": sorted(self._share.released())}
 
     async def diagnostics(self, question: dict[str, Any]) -> dict[str, Any]:
         """Return one device's counters, or the gateway's state with a line for every device."""

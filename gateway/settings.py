@@ -14,6 +14,7 @@ class Settings(BaseModel):
     """gateway: its number in the device book. key_file: its Ed25519 private key (PEM, PKCS #8).
 
     rooms_dir: what protocol rooms keep over restarts, such as certificates; a folder for each.
+    shared: this is one of several processes of a site that share its devices, each under a lease.
     outbox_limit_bytes: disk space for what the bus has not taken; when it is used up, acquisition pauses.
     """
 
@@ -25,6 +26,7 @@ class Settings(BaseModel):
     key_file: Path
     outbox_dir: Path
     rooms_dir: Path
+    shared: bool = False
     outbox_limit_bytes: int = Field(default=2 << 30, ge=1 << 16)
     seal_interval_s: float = Field(default=0.5, ge=0.05, le=2)
     journal_interval_s: float = Field(default=0.05, ge=0.01, le=1)

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -29,6 +29,8 @@ class Supervisor:
     ) -> None:
         """workplace: the gateway's; each room gets a folder of its own name below."""
         self.restarts = 0
+        self.fence: Callable[[], bool] | None = None
+        """Whether equipment may not be asked anything now; None: it always may."""
         self._sink = sink
         self._clock = clock
         self._protocols = protocols
@@ -83,8 +85,10 @@ class Supervisor:
     def room(self, number: int) -> tuple[Room, Device]:
         """Return the room that watches a device.
 
-        Raises RequestError when none does, Unavailable while it starts again.
+        Raises RequestError when none does, Unavailable while it starts again or this process's lease does not hold.
         """
+        if self.fence is not None and self.fence():
+            raise Unavailable("this process's lease ran out")
         device = self._devices.get(number)
         if device is None:
             raise RequestError(f"device {number} is not watched here", status=404, code="unknown-device")

@@ -1,6 +1,6 @@
 -- name: devices
 -- What a batch is checked against and presence is kept by; no numbers: all devices.
-select id, enterprise, coalesce(gateway, 0), interval_s, retired_at is not null,
+select id, enterprise, coalesce(held_by, gateway, 0), interval_s, retired_at is not null,
        coalesce((select max(position) from tag where tag.device = device.id), 0)
 from device
 where %(numbers)s::integer[] is null or id = any (%(numbers)s);

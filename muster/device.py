@@ -75,6 +75,9 @@ class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     number: the device's number in this installation, the `device` of its scans.
     version: rises with every change of this document.
     interval_s: expected interval between scans, in seconds.
+    term: for a gateway of several processes, the lease under which this process holds the device, 0 when the device
+    is pinned to it; None: the gateway is one process, and the device is its own.
+    free_since: until when the holder before is known to have watched the device, in µs since 1970.
     """
 
     number: int
@@ -87,3 +90,5 @@ class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     report_mode: ReportMode
     interval_s: float
     tags: list[Tag]
+    term: int | None = None
+    free_since: int | None = None

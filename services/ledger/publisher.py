@@ -263,7 +263,21 @@ class Mirror:
 
 
 def _document(row: Sequence[Any]) -> bytes:
-    _, number, version, code, name, enterprise, protocol, connection, mode, interval_s, tags = row
+    (
+        _,
+        number,
+        version,
+        code,
+        name,
+        enterprise,
+        protocol,
+        connection,
+        mode,
+        interval_s,
+        tags,
+        term,
+        free_since,
+    ) = row
     return _encode(
         Device(
             number=number,
@@ -276,6 +290,8 @@ def _document(row: Sequence[Any]) -> bytes:
             report_mode=ReportMode(mode),
             interval_s=interval_s,
             tags=_decode_tags(tags),
+            term=term,
+            free_since=free_since,
         )
     )
 

@@ -236,15 +236,91 @@ where enterprise.id = device.enterprise and enterprise.code = %(enterprise)s and
 
 -- name: documents
 -- What gateways must be told: each device in use that has a gateway, with its tags in use.
-select device.gateway, device.id, device.version, device.code, device.name, device.enterprise, device.protocol,
+select coalesce(device.held_by, device.gateway), device.id, device.version, device.code, device.name, device.enterprise, device.protocol,
        device.connection::text, device.report_mode, device.interval_s,
        coalesce((
            select json_agg(json_build_object(
                'position', position, 'name', name, 'type', type, 'address', address, 'unit', unit, 'scale', scale,
                'offset', "offset", 'writable', writable, 'low', low, 'high', high) order by position)
-           from tag where tag.device = device.id and tag.retired_at is null), '[]')::text as tags
+           from tag where tag.device = device.id and tag.retired_at is null), '[]')::text as tags,
+       device.held_term, (extract(epoch from device.free_since) * 1000000)::bigint
 from device
 where device.id = any(%(devices)s) and device.gateway is not null and device.retired_at is null
+  and (device.held_by is not null or not exists (select from gateway m where m.member_of = device.gateway))
 
 -- name: documents_expected
-select id from device where gateway is not null and retired_at is null order by id
+select id from device
+where gateway is not null and retired_at is null
+  and (held_by is not null or not exists (select from gateway m where m.member_of = device.gateway))
+order by id
+
+-- name: members
+-- Every process that shares another gateway's devices, with that gateway.
+select id, member_of from gateway where member_of is not null order by member_of, id
+
+-- name: seats
+-- The devices of a gateway of several processes, and who holds each under which lease.
+select id, protocol, connection, pinned_to, held_by, held_term from device
+where gateway = %(gateway)s and retired_at is null
+order by id
+
+-- name: seat
+-- Gives devices to holders, unless somebody else did meanwhile. When the holder before never watched a device, nobody
+-- watched since the one before that.
+update device set held_by = w.holder, held_term = w.term, held_since = clock_timestamp(),
+    free_since = case
+        when device.held_by is null then null
+        when before.watched_until > device.held_since then before.watched_until
+        else coalesce(device.free_since, device.held_since)
+    end
+from jsonb_to_recordset(%(rows)s::jsonb) as w(device integer, holder integer, term bigint, was integer, was_term bigint)
+left join gateway_position before on before.gateway = w.was and before.partition = w.device %% %(partitions)s
+where device.id = w.device and device.held_by is not distinct from w.was
+  and device.held_term is not distinct from w.was_term
+
+-- name: join_gateway
+-- Makes gateways members of another.
+update gateway set member_of = (select id from gateway where code = %(head)s)
+where code = any(%(codes)s) and code <> %(head)s
+  and member_of is distinct from (select id from gateway where code = %(head)s)
+
+-- name: leave_gateway
+-- These share no longer; what they held waits for a new holder, and what was pinned to them is so no more.
+with gone as (update gateway set member_of = null where code = any(%(codes)s) and member_of is not null returning id)
+update device set pinned_to = nullif(pinned_to, g.id), held_by = null, held_term = null
+from gone g where g.id in (device.held_by, device.pinned_to)
+
+-- name: alone
+-- A gateway whose processes are all gone but one holds its devices as its own.
+update device set pinned_to = null, held_by = null, held_term = null, held_since = null, free_since = null
+where gateway = (select id from gateway where code = %(head)s) and (held_by is not null or pinned_to is not null)
+  and not exists (select from gateway m where m.member_of = device.gateway)
+
+-- name: gateway_members
+select code from gateway where member_of = (select id from gateway where code = %(head)s) order by id
+
+-- name: pin
+-- Pins devices to a process of their gateway, or to none.
+update device set pinned_to = p.id, held_term = case when p.id is null then -1 else held_term end
+from device d left join gateway p on p.code = %(process)s
+where device.id = d.id and d.retired_at is null and d.code = any(%(devices)s)
+  and (%(process)s::text is null or d.gateway = coalesce(p.member_of, p.id))
+returning d.code
+
+-- name: holders
+-- Every gateway process, the gateway whose devices it shares, and what it holds since when.
+select g.code, coalesce(h.code, g.code) as head, count(d.id)::integer as devices,
+       (count(d.id) filter (where d.pinned_to is not null))::integer as pinned,
+       max(d.held_since) as since, max(p.watched_until) as watched_until
+from gateway g
+left join gateway h on h.id = g.member_of
+left join device d on coalesce(d.held_by, d.gateway) = g.id and d.retired_at is null
+    and (d.held_by is not null or not exists (select from gateway m where m.member_of = d.gateway))
+left join (select gateway, max(watched_until) as watched_until from gateway_position group by gateway) p on p.gateway = g.id
+group by g.id, g.code, h.code
+order by coalesce(h.code, g.code), g.id
+
+-- name: waiting_seats
+-- How many devices of gateways of several processes nobody holds.
+select count(*)::integer from device d
+where d.retired_at is null and d.held_by is null and exists (select from gateway m where m.member_of = d.gateway)

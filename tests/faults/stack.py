@@ -134,8 +134,11 @@ def wait_until(true: Callable[[], bool], what: str, within_s: float = 90.0) -> N
 
 
 @contextmanager
-def stack(devices: int, port: int, interval_s: float = 0.5) -> Iterator[Stack]:
-    """Bring up an installation that reads `devices` counting devices, all connected when the block begins."""
+def stack(devices: int, port: int, interval_s: float = 0.5, processes: int = 1) -> Iterator[Stack]:
+    """Bring up an installation that reads `devices` counting devices, all connected when the block begins.
+
+    processes: of the one gateway, `demo-1`.
+    """
     with tempfile.TemporaryDirectory(prefix="muster-stack-") as folder:
         root = Path(folder)
         root.chmod(0o711)
@@ -149,7 +152,13 @@ def stack(devices: int, port: int, interval_s: float = 0.5) -> Iterator[Stack]:
             "from simulators.serve import serve;"
             f"asyncio.run(serve(pollcounter.endpoints({devices}, '127.0.0.1', {ports}, Path(sys.argv[1]))))"
         )
-        demo = [*MUSTER, "demo", "--no-simulators", "--port", str(port), "--data-dir", str(root / "data")]
+        config = root / "site.toml"
+        config.write_text(
+            f'api = {{port = {port}, anonymous = "operator"}}\n'
+            f'gateways = [{{code = "demo-1", processes = {processes}}}]\n',
+            "utf-8",
+        )
+        demo = [*MUSTER, "up", "--config", str(config), "--data-dir", str(root / "data")]
         with (
             running(
                 Command(

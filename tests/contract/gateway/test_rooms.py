@@ -16,6 +16,8 @@ SAID = {
     "gateway-down": {},
     "gateway-stalled": {},
     "gateway-stopped": {},
+    "handed-over": {},
+    "lease-lost": {},
     "outbox-damaged": {},
     "outbox-full": {},
     "outbox-unwritable": {},
