@@ -167,12 +167,16 @@ limit %(limit)s;
 -- name: gateways
 -- Every gateway with its newest watch per partition: whether anybody believes that it watches now.
 select g.id, g.code, g.name, e.code as enterprise, coalesce(d.devices, 0) as devices, coalesce(k.keys, 0) as keys,
+       head.code as member_of, coalesce(d.pinned, 0) as pinned, d.held_since,
        w.watched_until, w.last_recorded, w.lag_s, w.watching, w.stopped, p.epoch, coalesce(p.partitions, '[]') as partitions
 from gateway g
 left join enterprise e on e.id = g.enterprise
 left join (
-    select coalesce(held_by, gateway) as gateway, count(*) as devices from device where retired_at is null group by 1
+    select coalesce(held_by, gateway) as gateway, count(*) as devices, count(pinned_to) as pinned,
+           max(held_since) as held_since
+    from device where retired_at is null group by 1
 ) d on d.gateway = g.id
+left join gateway head on head.id = g.member_of
 left join (select gateway, count(*) as keys from gateway_key where revoked_at is null group by gateway) k on k.gateway = g.id
 left join (
     select gateway, max(epoch) as epoch, jsonb_agg(jsonb_build_object(

@@ -18,6 +18,7 @@ from deploy.running import Connections, connections, status
 from gateway.adapter import protocols
 from muster.catalogue import say
 from muster.errors import MusterError
+from services.ledger.members import waiting
 from store import engine
 from store.connection import connected
 
@@ -116,6 +117,7 @@ async def _database(ways: Connections) -> list[Finding]:
                 )
             ).fetchall()
             kept = await _engine(session)
+            idle = await waiting(session)
     except (MusterError, TimeoutError) as error:
         return [Finding("database", False, "doctor.database-away", {"words": str(error)})]
     assert row is not None
@@ -128,6 +130,8 @@ async def _database(ways: Connections) -> list[Finding]:
         Finding("quarantine", row[2] == 0, "doctor.quarantine", {"count": row[2]}),
         Finding("gaps", True, "doctor.gaps", {"count": row[3]}),
     ]
+    if idle:
+        found.append(Finding("seats", False, "doctor.seats-waiting", {"count": idle}))
     for code, age in gateways:
         if age is None:
             found.append(Finding(f"gateway {code}", False, "doctor.gateway-never", {"code": code}))

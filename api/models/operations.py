@@ -66,6 +66,9 @@ _GATEWAY: dict[str, Any] = {
     "lag_s": 0.1,
     "epoch": 3,
     "devices": 520,
+    "member_of": None,
+    "pinned": 0,
+    "held_since": None,
     "partitions": [
         {"partition": 0, "epoch": 3, "sequence": 8120, "watched_until": "2026-11-23T07:59:59.900Z"}
     ],
@@ -89,7 +92,14 @@ class GatewayAnswer(Answer):
         "what its outbox and the stream held back."
     )
     epoch: int | None
-    devices: int
+    devices: int = Field(
+        description="Devices that it watches; of a gateway of several processes, those it holds."
+    )
+    member_of: str | None = Field(description="The gateway whose devices this process shares; null: none.")
+    pinned: int = Field(description="Devices that no other process takes over.")
+    held_since: Moment | None = Field(
+        description="When it was last given a device; null: its devices are its own."
+    )
     partitions: list[PartitionAnswer]
     keys: int = Field(description="Signing keys in force.")
 

@@ -62,6 +62,9 @@ def _gateway(row: dict[str, Any]) -> GatewayAnswer:
         "lag_s",
         "epoch",
         "devices",
+        "member_of",
+        "pinned",
+        "held_since",
         "keys",
     ]
     return GatewayAnswer(

@@ -301,7 +301,7 @@ select code from gateway where member_of = (select id from gateway where code = 
 
 -- name: pin
 -- Pins devices to a process of their gateway, or to none.
-update device set pinned_to = p.id, held_term = case when p.id is null then -1 else held_term end
+update device set pinned_to = p.id, held_term = case when p.id is null then -1 else device.held_term end
 from device d left join gateway p on p.code = %(process)s
 where device.id = d.id and d.retired_at is null and d.code = any(%(devices)s)
   and (%(process)s::text is null or d.gateway = coalesce(p.member_of, p.id))

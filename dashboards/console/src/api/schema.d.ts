@@ -1836,6 +1836,9 @@ export interface components {
          *       "lag_s": 0.1,
          *       "epoch": 3,
          *       "devices": 520,
+         *       "member_of": null,
+         *       "pinned": 0,
+         *       "held_since": null,
          *       "partitions": [
          *         {
          *           "partition": 0,
@@ -1881,8 +1884,26 @@ export interface components {
             lag_s: number | null;
             /** Epoch */
             epoch: number | null;
-            /** Devices */
+            /**
+             * Devices
+             * @description Devices that it watches; of a gateway of several processes, those it holds.
+             */
             devices: number;
+            /**
+             * Member Of
+             * @description The gateway whose devices this process shares; null: none.
+             */
+            member_of: string | null;
+            /**
+             * Pinned
+             * @description Devices that no other process takes over.
+             */
+            pinned: number;
+            /**
+             * Held Since
+             * @description When it was last given a device; null: its devices are its own.
+             */
+            held_since: string | null;
             /** Partitions */
             partitions: components["schemas"]["PartitionAnswer"][];
             /**
@@ -1907,6 +1928,9 @@ export interface components {
          *           "lag_s": 0.1,
          *           "epoch": 3,
          *           "devices": 520,
+         *           "member_of": null,
+         *           "pinned": 0,
+         *           "held_since": null,
          *           "partitions": [
          *             {
          *               "partition": 0,
@@ -4947,6 +4971,9 @@ export interface operations {
                      *           "lag_s": 0.1,
                      *           "epoch": 3,
                      *           "devices": 520,
+                     *           "member_of": null,
+                     *           "pinned": 0,
+                     *           "held_since": null,
                      *           "partitions": [
                      *             {
                      *               "partition": 0,

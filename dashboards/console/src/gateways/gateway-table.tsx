@@ -34,6 +34,7 @@ export function GatewayTable() {
                 <th scope="col" data-kind="number">
                   {say("console.gateways.devices")}
                 </th>
+                <th scope="col">{say("console.gateways.held")}</th>
                 <th scope="col" data-kind="number">
                   {say("console.gateways.epoch")}
                 </th>
@@ -58,10 +59,14 @@ export function GatewayTable() {
 function Row({ gateway, now }: { gateway: Gateway; now: number }) {
   const { say } = useSpeech();
   const until = gateway.watched_until;
+  const since = gateway.held_since;
   return (
     <tr>
       <th scope="row">
         {gateway.name} <small>{gateway.code}</small>
+        {gateway.member_of !== null && (
+          <small> · {say("console.gateways.member", { gateway: gateway.member_of })}</small>
+        )}
       </th>
       <td data-lease={gateway.lease}>{say(`console.lease.${gateway.lease}`)}</td>
       <td title={until === null ? "" : stamp(new Date(until))}>
@@ -69,6 +74,10 @@ function Row({ gateway, now }: { gateway: Gateway; now: number }) {
       </td>
       <td data-kind="number">{sayAge(gateway.lag_s, say)}</td>
       <td data-kind="number">{count(gateway.devices)}</td>
+      <td title={since === null ? "" : stamp(new Date(since))}>
+        {since === null ? "–" : say("console.ago", { age: sayAge((now - Date.parse(since)) / 1000, say) })}
+        {gateway.pinned > 0 && <small> · {say("console.gateways.pinned", { n: gateway.pinned })}</small>}
+      </td>
       <td data-kind="number">{gateway.epoch ?? "–"}</td>
       <td className={style.partitions}>
         {gateway.partitions.map((partition) => (
