@@ -33,6 +33,12 @@ STRAYS = """
         order by h.recorded_at desc, h.version desc limit 1)
 """
 
+LATE = """
+    select count(*) from scan s join batch b on b.id = s.batch join device d on d.id = s.device
+    join gateway g on g.id = b.gateway
+    where g.code = 'demo-1.2' and d.pinned_to is null and b.recorded_at > s.received + interval '8 s'
+"""
+
 
 def held(whole: Stack) -> dict[str, int]:
     """Return how many devices each process holds."""
@@ -123,6 +129,8 @@ def test_a_process_cut_off_from_the_bus_stops_before_another_begins_and_its_pinn
             )
             wait_until(lambda: whole.query(late, pause, pause)[0][0] > 0, "what the outbox kept meanwhile")
             wait_until(lambda: newest(whole) == DEVICES, "every device polled", 120)
+            (row,) = whole.query(LATE)
+            assert row[0] > 0, "what it read before it stopped is stored, late"
             finish(whole)
 
 
