@@ -11,7 +11,8 @@ from gateway.adapter import Certificate, Diagnostics, Found, Sink, Value, Workpl
 from gateway.adapters.opcua.browsing import browse
 from gateway.adapters.opcua.config import INTEGERS, Connection, Place, understand
 from gateway.adapters.opcua.decode import decode, time_of
-from gateway.adapters.opcua.session import LOST, Session, enter, leave, node_of, reason_of
+from gateway.adapters.opcua.entry import LOST, enter, leave
+from gateway.adapters.opcua.session import Session, node_of, reason_of
 from gateway.adapters.opcua.station import Station
 from gateway.adapters.opcua.trust import Distrusted, Trust
 from gateway.adapters.opcua.turns import LONGEST_WAIT_S, TurnClient, Turns

@@ -4,18 +4,16 @@ import asyncio
 import logging
 import random
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import structlog
 from asyncua import Client, ua
-from asyncua.crypto import security_policies, uacrypto
 
 from gateway.adapter import Found
 from gateway.adapters.opcua.browsing import browse
 from gateway.adapters.opcua.config import Connection, Place
 from gateway.adapters.opcua.decode import moment_us
+from gateway.adapters.opcua.entry import LOST, check, enter, leave
 from gateway.adapters.opcua.identification import identify, origin_of
 from gateway.adapters.opcua.landing import Watched
 from gateway.adapters.opcua.methods import call
@@ -36,13 +34,6 @@ _log = structlog.get_logger()
 logging.getLogger("asyncua").setLevel(logging.CRITICAL)  # what it warns of is told by events
 
 _FIRST_REST_S = 0.5
-LOST = (ua.UaError, OSError, TimeoutError, EOFError)
-_POLICIES = {
-    "Basic256Sha256": security_policies.SecurityPolicyBasic256Sha256,
-    "Aes128_Sha256_RsaOaep": security_policies.SecurityPolicyAes128Sha256RsaOaep,
-    "Aes256_Sha256_RsaPss": security_policies.SecurityPolicyAes256Sha256RsaPss,
-}
-_MODES = {"sign": ua.MessageSecurityMode.Sign, "sign_and_encrypt": ua.MessageSecurityMode.SignAndEncrypt}
 _NOT_LET_IN = (
     ua.StatusCodes.BadSecurityChecksFailed,
     ua.StatusCodes.BadCertificateUntrusted,
@@ -71,6 +62,7 @@ class Session:
         self._watched = Watched()
         self._items: dict[int, tuple[Station, list[int]]] = {}
         self._subscription = 0
+        self._shown = b""
         self._wake = asyncio.Event()
 
     def changed(self) -> None:
@@ -159,7 +151,7 @@ class Session:
     async def _open(self, client: Client) -> None:
         limit_s = self._settings.connect_timeout_ms / 1000
         async with self._turns.opening, asyncio.timeout(limit_s + LONGEST_WAIT_S):
-            await enter(client, self._settings, self._trust)
+            self._shown = await enter(client, self._settings, self._trust)
         self._turns.got_through()
         async with asyncio.timeout(limit_s):
             await self._subscribe(client)
@@ -200,6 +192,8 @@ class Session:
                 raise SubscriptionLost(f"no notification or keep-alive for {now - self._pulse.heard_s:.0f} s")
             if now - checked >= KEEP_ALIVE_S:
                 checked = now
+                if self._shown:  # what was trusted may have expired, or been refused or revoked meanwhile
+                    check(self._shown, self._settings, self._trust)
                 if self._pulse.must_ask(now):
                     await self._measure()
                     self._pulse.measured(now)
@@ -318,52 +312,6 @@ def node_of(text: str, namespaces: Sequence[str]) -> ua.NodeId:
     return ua.NodeId.from_string(text)
 
 
-async def enter(client: Client, settings: Connection, trust: Trust) -> None:
-    """Open a session as the settings say: its protection first, then who signs in.
-
-    Raises:
-        Distrusted: the server's certificate is not trusted. ConfigError: a file of ours cannot be read, or the server
-            does not offer the policy. OSError, TimeoutError, ua.UaError: the vendor's.
-    """
-    client.name = client.description = "Muster gateway"
-    client.application_uri = trust.uri
-    security = settings.security
-    if security.policy != "None":
-        policy, mode = _POLICIES[security.policy], _MODES[security.mode]
-        endpoints = await client.connect_and_get_server_endpoints()
-        offered = [e for e in endpoints if e.SecurityMode == mode and e.SecurityPolicyUri == policy.URI]
-        if not offered:
-            raise ConfigError(
-                f"connection.security: the server does not offer {security.policy}, {security.mode}"
-            )
-        der = _first(offered[0].ServerCertificate or b"")
-        trust.check(
-            der, urlsplit(settings.server).hostname or "", settings.server, settings.server_certificate
-        )
-        certificate, key = await asyncio.to_thread(trust.own)
-        await client.set_security(
-            policy, certificate, key, server_certificate=uacrypto.CertProperties(der, "der"), mode=mode
-        )
-    user = settings.user
-    try:
-        if user is not None and user.username is not None:
-            client.set_user(user.username)
-            client.set_password(_secret(user.password_file or ""))
-        elif user is not None:
-            await client.load_client_certificate(user.certificate_file)
-            await client.load_private_key(user.key_file)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"connection.user: {error}") from error
-    await client.connect()
-
-
-def _first(chain: bytes) -> bytes:
-    """Return the first certificate of a chain, in DER: its length stands in its head."""
-    if len(chain) > 4 and chain[0] == 0x30 and chain[1] == 0x82:
-        return chain[: 4 + int.from_bytes(chain[2:4], "big")]
-    return chain
-
-
 def reason_of(error: BaseException) -> str:
     """Return the catalogue key of what ended a session, or kept one from being opened."""
     if isinstance(error, ua.UaStatusCodeError):
@@ -380,16 +328,3 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, OSError):
         return "opcua.connection-lost"
     return "opcua.refused"
-
-
-def _secret(path: str) -> str:
-    return Path(path).read_text("utf-8").rstrip("\r\n")
-
-
-async def leave(client: Client) -> None:
-    """Close a session, or what there is of it."""
-    try:
-        async with asyncio.timeout(2):
-            await client.disconnect()
-    except LOST:
-        client.disconnect_socket()

@@ -1,7 +1,8 @@
 """Whom this gateway trusts: its own application certificate, and what was decided about those that servers showed.
 
 A server's certificate that nobody decided on waits, by name and thumbprint; nothing is sent to that server but the
-question for its endpoints. What is trusted is still refused by name when it has expired or is another host's.
+question for its endpoints. What is trusted is still refused by name when it was revoked, has expired or is another
+host's.
 """
 
 import base64
@@ -24,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from gateway.adapter import Certificate, Workplace
+from gateway.adapters.opcua.authorities import Authorities, split
 from muster.clock import Clock, to_datetime, to_us
 from muster.errors import RequestError
 from muster.files import replace_file
@@ -48,6 +50,7 @@ class Trust:
         self.uri = f"urn:muster:gateway:{workplace.name}"
         self._folder = workplace.folder
         self._clock = clock
+        self._authorities = Authorities(workplace.folder)
         self._file = self._folder / "certificates.json"
         self._making = threading.Lock()
         self._known: dict[str, dict[str, Any]] = {}
@@ -84,21 +87,27 @@ class Trust:
         replace_file(certificate, made.public_bytes(Encoding.DER))
         return certificate, key
 
-    def check(self, der: bytes, host: str, endpoint: str, pinned: str | None) -> None:
+    def check(self, chain: bytes, host: str, endpoint: str, pinned: str | None) -> None:
         """Let a server's certificate pass. Raises Distrusted, by name.
 
-        pinned: the thumbprint that the device's own document trusts; it waits for nobody, but a refusal goes before.
+        chain: the certificate, with those of its authorities behind it or without. pinned: the thumbprint that the
+        device's own document trusts; it waits for nobody, and so does what a trusted authority issued, but a refusal
+        and a revocation go before.
         """
+        der, *sent = split(chain)
         thumbprint = hashlib.sha1(der).hexdigest().upper()
         try:
             shown = x509.load_der_x509_certificate(der)
         except ValueError as error:
             raise Distrusted("opcua.certificate-unreadable", {"problem": str(error)}) from error
-        state = self._pinned(thumbprint) if thumbprint == pinned else self._see(thumbprint, der, endpoint)
-        detail = {"subject": shown.subject.rfc4514_string(), "thumbprint": thumbprint}
         now = to_datetime(self._clock.now_us())
+        said = self._authorities.judge(shown, sent, now)
+        state = self._decided(thumbprint, der, endpoint, asked=thumbprint != pinned and not said.vouched)
+        detail = {"subject": shown.subject.rfc4514_string(), "thumbprint": thumbprint}
         if state == "refused":
             raise Distrusted("opcua.certificate-refused", detail)
+        if said.revoked:
+            raise Distrusted("opcua.certificate-revoked", {**detail, "authority": said.revoked})
         if now >= shown.not_valid_after_utc:
             raise Distrusted("opcua.certificate-expired", detail)
         if now < shown.not_valid_before_utc:
@@ -106,7 +115,8 @@ class Trust:
         if not _names(shown, host):
             raise Distrusted("opcua.certificate-wrong-host", {**detail, "host": host})
         if state != "trusted":
-            raise Distrusted("opcua.certificate-waiting", detail)
+            reason, more = said.problem or ("opcua.certificate-waiting", {})
+            raise Distrusted(reason, {**detail, **more})
 
     def certificates(self) -> list[Certificate]:
         """Return what servers showed, newest first."""
@@ -123,8 +133,10 @@ class Trust:
         self._keep()
         return _described(thumbprint, known)
 
-    def _pinned(self, thumbprint: str) -> str:
-        """Ask nobody about a certificate any more; return what is decided about it."""
+    def _decided(self, thumbprint: str, der: bytes, endpoint: str, *, asked: bool) -> str:
+        """Return what is decided about a certificate; with `asked` somebody is to decide, else it is trusted."""
+        if asked:
+            return self._see(thumbprint, der, endpoint)
         known = self._known.get(thumbprint)
         if known is not None and known["state"] == "waiting":
             del self._known[thumbprint]

@@ -15,6 +15,7 @@ from asyncua.crypto.cert_gen import (
     generate_self_signed_app_certificate,
 )
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -25,6 +26,7 @@ from muster.device import Device, ReportMode, Tag
 from muster.errors import RequestError
 from simulators.modbus.ports import free_ports
 from tests.integration.opcua.test_session import Recorder, until
+from tests.unit.opcua.test_authorities import Party, party, revocations
 
 POLICIES = [
     ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt,
@@ -171,6 +173,41 @@ async def test_a_certificate_is_refused_by_name(
         assert bench.sink.scans == []
         with pytest.raises(RequestError, match=reason):
             await bench.room.discover(bench.connection(), "", 5.0)
+
+
+async def test_an_authoritys_server_is_let_in_until_its_certificate_is_revoked(tmp_path: Path) -> None:
+    root = party("Works")
+    certificate(tmp_path, "localhost")
+    shown = x509.load_der_x509_certificate((tmp_path / "server.der").read_bytes())
+    made = x509.CertificateBuilder().subject_name(shown.subject).public_key(shown.public_key())
+    made = made.not_valid_before(shown.not_valid_before_utc).not_valid_after(shown.not_valid_after_utc)
+    for extension in shown.extensions:
+        made = made.add_extension(extension.value, extension.critical)
+    made = made.issuer_name(root.certificate.subject).serial_number(4711)
+    issued = Party(root.key, made.sign(root.key, hashes.SHA256()))
+    (tmp_path / "server.der").write_bytes(issued.der)
+    trusted = tmp_path / "room" / "trusted"
+    for folder in ("certs", "crl"):
+        (trusted / folder).mkdir(parents=True)
+    (trusted / "certs" / "works.der").write_bytes(root.der)
+    async with working(tmp_path) as bench:
+        await bench.watch()
+        await until(lambda: bool(bench.sink.scans))
+        assert bench.room.certificates() == []
+        (trusted / "crl" / "works.pem").write_bytes(revocations(root, issued))
+        await until(lambda: "opcua.certificate-revoked" in bench.reasons(), 40)
+
+
+async def test_a_refusal_ends_an_open_session(tmp_path: Path) -> None:
+    certificate(tmp_path, "localhost")
+    async with working(tmp_path) as bench:
+        await bench.watch()
+        await until(lambda: bool(bench.room.certificates()))
+        (one,) = bench.room.certificates()
+        bench.room.decide(one.thumbprint, trust=True)
+        await until(lambda: bool(bench.sink.scans))
+        bench.room.decide(one.thumbprint, trust=False)
+        await until(lambda: "opcua.certificate-refused" in bench.reasons(), 40)
 
 
 async def test_a_server_without_protection_is_not_spoken_to_unless_that_was_said(tmp_path: Path) -> None:

@@ -65,8 +65,8 @@ async def serve(port: int) -> Server:
     return server
 
 
-async def until(said: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+async def until(said: Callable[[], bool], seconds: float = 20) -> None:
+    async with asyncio.timeout(seconds):
         while not said():
             await asyncio.sleep(0.02)
 
