@@ -9,7 +9,7 @@ import math
 import re
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
 from typing import Any, Literal
@@ -105,9 +105,8 @@ class Stamp:
     path: Path
     unit: Unit
 
-    def of(self, document: Any) -> int:
-        """Return the source time in µs since 1970. Raises Rejected when there is none or it is no time."""
-        raw = self.path.one(document)
+    def meaning(self, raw: Any) -> int:
+        """Return the source time in µs since 1970 of what stands there. Raises Rejected when it is no time."""
         try:
             if type(raw) is int and self.unit != "iso":
                 time = raw * 1_000_000 // _PER_SECOND[self.unit]
@@ -165,7 +164,7 @@ class Read:
 
     document: Any
     records: list[Record]
-    problems: list[str] = field(default_factory=list)
+    problems: Sequence[str] = ()
 
 
 class Mapping:
@@ -183,6 +182,7 @@ class Mapping:
         self.stamped = stamp is not None
         self._stamp, self._records, self._text, self._max_bytes = stamp, records, text, max_bytes
         self._identity = identity or {}
+        self.identifies = bool(identity)
         self._first = targets[0].position if targets else 1
         self._size = targets[-1].position - self._first + 1 if targets else 0
         self._targets = list(targets)
@@ -202,15 +202,13 @@ class Mapping:
         self._groups = list(groups.items())
         self._unused = self._size - len(targets)
         self._numbers = _numbers_of(targets)
+        self._time_key = (
+            stamp.path.keys[0] if stamp and stamp.path.keys and len(stamp.path.keys) == 1 else None
+        )
 
     def read(self, payload: bytes) -> Read:
         """Decode a payload. Raises Rejected saying why it is none that can be used."""
-        if len(payload) > self._max_bytes:
-            raise Rejected(f"{len(payload)} bytes, more than payload.max_bytes = {self._max_bytes}")
-        try:
-            document = payload.decode("utf-8") if self._text else _decode(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise Rejected(str(error)) from error
+        document = self._document(payload)
         if self._records is None:
             record = self._record(document)
             return Read(document, [] if record is None else [record])
@@ -219,21 +217,29 @@ class Mapping:
             parts = parts[0]
         if len(parts) > _MOST_RECORDS:
             raise Rejected(f"{len(parts)} records, more than {_MOST_RECORDS}")
-        read = Read(document, [])
+        records: list[Record] = []
+        problems: list[str] = []
         for part in parts:
             try:
                 record = self._record(part)
             except Rejected as error:
-                read.problems.append(str(error))
+                problems.append(str(error))
             else:
                 if record is not None:
-                    read.records.append(record)
-        return read
+                    records.append(record)
+        return Read(document, records, problems)
+
+    def _document(self, payload: bytes) -> Any:
+        if len(payload) > self._max_bytes:
+            raise Rejected(f"{len(payload)} bytes, more than payload.max_bytes = {self._max_bytes}")
+        try:
+            document = payload.decode("utf-8") if self._text else _decode(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise Rejected(str(error)) from error
+        return document
 
     def identity(self, document: Any) -> dict[str, str]:
         """Return the facts by which a payload says what the device is."""
-        if not self._identity:
-            return {}
         found = {name: path.one(document) for name, path in self._identity.items()}
         return {
             name: str(value)[:200] for name, value in found.items() if isinstance(value, str | int | float)
@@ -245,8 +251,7 @@ class Mapping:
             if self._scaled:
                 numbers = numbers * self._scale + self._offset
             if not self._scaled or np.isfinite(numbers).all():
-                time = None if self._stamp is None else self._stamp.of(document)
-                return Record(time, self._first, numbers, None, [])
+                return Record(self._time(document), self._first, numbers, None, [])
         value: list[float] = [NULL] * self._size
         quality: list[int] | None = None
         texts: list[tuple[int, str]] = []
@@ -269,7 +274,7 @@ class Mapping:
                 quality[index] = how
         if not found:
             return None
-        time = None if self._stamp is None else self._stamp.of(document)
+        time = self._time(document)
         array = np.array(value[low : high + 1])
         if found + self._unused < self._size or quality is not None:
             marks = np.zeros(self._size, np.int16) if quality is None else np.array(quality, np.int16)
@@ -285,6 +290,14 @@ class Mapping:
                 cut = np.zeros(len(array), np.int16) if cut is None else cut
                 array[beyond], cut[beyond] = NULL, Quality.OUT_OF_RANGE
         return Record(time, self._first + low, array, cut, texts)
+
+    def _time(self, document: Any) -> int | None:
+        stamp = self._stamp
+        if stamp is None:
+            return None
+        if self._time_key is not None and type(document) is dict:
+            return stamp.meaning(document.get(self._time_key))
+        return stamp.meaning(stamp.path.one(document))
 
     def _raw(self, document: Any) -> list[tuple[int, str, Any]]:
         found: list[tuple[int, str, Any]] = []
@@ -328,12 +341,13 @@ def _numbers_of(targets: Sequence[Target]) -> Callable[[Any], NDArray[np.float64
     ):
         return None
     parent = parents.pop()
+    only = parent[0] if len(parent) == 1 else None
     pick = itemgetter(*(keys[-1] for keys in paths))
     pack = struct.Struct(f"={len(paths)}d").pack
 
     def numbers(document: Any) -> NDArray[np.float64] | None:
         try:
-            values = pick(_walk(document, parent) if parent else document)
+            values = pick(document[only] if only is not None else _walk(document, parent))
             if _NUMBERS.issuperset(map(type, values)):
                 return np.frombuffer(pack(*values))
         except (KeyError, IndexError, TypeError, OverflowError, struct.error):

@@ -87,16 +87,17 @@ class Station:
             listener(message)
 
     def _values(self, mapping: Mapping, message: Message) -> None:
-        self._report.polls += 1
-        if mapping.stamped and not message.retain and self._order.repeated(message.topic, message.payload):
+        topic, received, report = message.topic, message.received, self._report
+        report.polls += 1
+        if mapping.stamped and not message.retain and self._order.repeated(topic, message.payload):
             return  # its publisher sent it again, not knowing that the broker had it
         try:
             read = mapping.read(message.payload)
         except Rejected as error:
             self._say_error("mqtt.payload-unusable", message, str(error))
             return
-        if len(self.documents) < _DOCUMENTS_KEPT or message.topic in self.documents:
-            self.documents[message.topic] = (read.document, message.received)
+        if topic in self.documents or len(self.documents) < _DOCUMENTS_KEPT:
+            self.documents[topic] = (read.document, received)
         if read.problems:
             self._say_error("mqtt.payload-unusable", message, read.problems[0])
         elif not read.records:
@@ -104,17 +105,12 @@ class Station:
             self._say_error("mqtt.no-tag-in-payload", message, "")
         for record in read.records:
             self._put(message, record)
-        facts = mapping.identity(read.document)
-        if facts and not message.retain and facts != self._report.identity:
-            self._report.identity = facts
-            event = Event(
-                "identity",
-                self._number,
-                message.received,
-                detail=dict(facts),
-                origin=origin_in(facts.values()),
-            )
-            self._sink.event(event)
+        if mapping.identifies and not message.retain:
+            facts = mapping.identity(read.document)
+            if facts and facts != report.identity:
+                report.identity = facts
+                origin = origin_in(facts.values())
+                self._sink.event(Event("identity", self._number, received, detail=dict(facts), origin=origin))
 
     def _put(self, message: Message, record: Record) -> None:
         received = message.received
@@ -126,8 +122,9 @@ class Station:
             self._sink.text(TextReading(self._number, position, time, received, text))
         if how is How.HISTORY:
             return
-        self._report.answers += 1
-        self._report.last_good = received
+        report = self._report
+        report.answers += 1
+        report.last_good = received
         if self._error[0]:
             self._error = ("", "")
         if self.watchers:
