@@ -10,7 +10,8 @@ from gateway.adapter import Value
 from gateway.adapters.mqtt.awaiting import read_back
 from gateway.adapters.mqtt.broker import BrokerSession, Message
 from gateway.adapters.mqtt.config import TAG, Command
-from gateway.adapters.mqtt.mapping import Mapping, compile_path
+from gateway.adapters.mqtt.mapping import Mapping
+from gateway.adapters.mqtt.paths import compile_path
 from gateway.adapters.mqtt.station import Station
 from gateway.adapters.mqtt.topics import matches
 from gateway.checks import raw_to_write, writable

@@ -10,7 +10,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from gateway.adapters.mqtt.mapping import Mapping, Stamp, Target, compile_path
+from gateway.adapters.mqtt.mapping import Mapping, Stamp, Target
+from gateway.adapters.mqtt.paths import compile_path
 from gateway.adapters.mqtt.settings import BrokerSettings
 from gateway.adapters.mqtt.topics import check_filter, check_topic
 from gateway.adapters.mqtt.values import TYPES

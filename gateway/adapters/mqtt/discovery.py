@@ -6,7 +6,8 @@ from typing import Any
 
 from gateway.adapter import Found
 from gateway.adapters.mqtt.broker import Message
-from gateway.adapters.mqtt.mapping import Mapping, plain
+from gateway.adapters.mqtt.mapping import Mapping
+from gateway.adapters.mqtt.paths import plain
 from muster.clock import SECOND_US
 from muster.errors import Rejected
 

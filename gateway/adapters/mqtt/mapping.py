@@ -1,12 +1,9 @@
 """From a payload to readings: pure, compiled once per topic filter.
 
-Most JSONPaths are plain (`$.values.temp`, `$['a b'][2]`) and become the keys to walk; the others go to
-python-jsonpath. Tags under one parent share the walk to it.
+Tags under one parent share the walk to it; where all of them are float64 and all are there, they are read in one go.
 """
 
-import json
 import math
-import re
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,88 +11,22 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any, Literal
 
-import jsonpath
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.adapters.mqtt.paths import MISSING, Path, walk
 from gateway.adapters.mqtt.values import convert
 from muster.clock import EARLIEST_US, LATEST_US, to_us
-from muster.errors import ConfigError, Rejected
+from muster.errors import Rejected
 from muster.quality import Quality
 from muster.scans import NULL
 
 Unit = Literal["iso", "s", "ms", "us", "ns"]
-_PLAIN = re.compile(r"""\.([^\W\d][\w-]*)|\[(\d{1,9})\]|\['([^'\\]*)'\]|\["([^"\\]*)"\]""")
 _PER_SECOND = {"s": 1, "ms": 1000, "us": 1_000_000, "ns": 1_000_000_000}
 _MOST_RECORDS = 10_000
-_MISSING = object()
 _NUMBERS = frozenset({float, int})
 _decode = msgspec.json.Decoder().decode
-
-
-@dataclass(frozen=True, slots=True)
-class Path:
-    """A JSONPath: its plain keys, or the compiled expression."""
-
-    text: str
-    keys: tuple[str | int, ...] | None
-    compiled: Any = None
-
-    def all(self, document: Any) -> list[Any]:
-        """Return everything it points to."""
-        if self.keys is None:
-            try:
-                found: list[Any] = self.compiled.findall(document)
-            except (jsonpath.JSONPathError, RecursionError):
-                return []
-            return found
-        node = _walk(document, self.keys)
-        return [] if node is _MISSING else [node]
-
-    def one(self, document: Any) -> Any:
-        """Return the first value it points to, or None."""
-        if self.keys is not None:
-            node = _walk(document, self.keys)
-            return None if node is _MISSING else node
-        found = self.all(document)
-        return found[0] if found else None
-
-
-def compile_path(text: str, where: str) -> Path:
-    """Compile a JSONPath. Raises ConfigError naming the field `where`."""
-    if text == "$":
-        return Path(text, ())
-    if text.startswith("$"):
-        keys: list[str | int] = []
-        at = 1
-        while found := _PLAIN.match(text, at):
-            name, index, single, double = found.groups()
-            keys.append(
-                int(index) if index is not None else next(k for k in (name, single, double) if k is not None)
-            )
-            at = found.end()
-        if at == len(text):
-            return Path(text, tuple(keys))
-    else:
-        raise ConfigError(f"{where}: {text!r} does not begin with $")
-    try:
-        return Path(text, None, jsonpath.compile(text))
-    except (jsonpath.JSONPathError, ValueError, IndexError) as error:
-        raise ConfigError(f"{where}: {text!r} is no JSONPath: {error}") from error
-
-
-def plain(keys: Sequence[str | int]) -> str:
-    """Return the JSONPath of these keys."""
-    parts = []
-    for key in keys:
-        if isinstance(key, int):
-            parts.append(f"[{key}]")
-        elif re.fullmatch(r"[^\W\d][\w-]*", key):
-            parts.append(f".{key}")
-        else:
-            parts.append(f"[{json.dumps(key, ensure_ascii=False)}]")
-    return "$" + "".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,11 +233,11 @@ class Mapping:
     def _raw(self, document: Any) -> list[tuple[int, str, Any]]:
         found: list[tuple[int, str, Any]] = []
         for prefix, members in self._groups:
-            node = _walk(document, prefix) if prefix else document
+            node = walk(document, prefix) if prefix else document
             if type(node) is dict:
                 for key, index, kind in members:
-                    raw = node.get(key, _MISSING)
-                    if raw is not _MISSING:
+                    raw = node.get(key, MISSING)
+                    if raw is not MISSING:
                         found.append((index, kind, raw))
             elif type(node) is list:
                 for key, index, kind in members:
@@ -347,7 +278,7 @@ def _numbers_of(targets: Sequence[Target]) -> Callable[[Any], NDArray[np.float64
 
     def numbers(document: Any) -> NDArray[np.float64] | None:
         try:
-            values = pick(document[only] if only is not None else _walk(document, parent))
+            values = pick(document[only] if only is not None else walk(document, parent))
             if _NUMBERS.issuperset(map(type, values)):
                 return np.frombuffer(pack(*values))
         except (KeyError, IndexError, TypeError, OverflowError, struct.error):
@@ -355,16 +286,3 @@ def _numbers_of(targets: Sequence[Target]) -> Callable[[Any], NDArray[np.float64
         return None
 
     return numbers
-
-
-def _walk(node: Any, keys: tuple[str | int, ...]) -> Any:
-    for key in keys:
-        if type(node) is dict:
-            node = node.get(key, _MISSING)
-        elif type(node) is list and type(key) is int and key < len(node):
-            node = node[key]
-        else:
-            return _MISSING
-        if node is _MISSING:
-            return _MISSING
-    return node

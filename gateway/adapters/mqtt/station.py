@@ -10,8 +10,9 @@ from gateway.adapter import Diagnostics, Sink, Value
 from gateway.adapters.mqtt.awaiting import Watchers
 from gateway.adapters.mqtt.broker import Message
 from gateway.adapters.mqtt.config import Status, Understood
-from gateway.adapters.mqtt.mapping import Mapping, Record, compile_path
+from gateway.adapters.mqtt.mapping import Mapping, Record
 from gateway.adapters.mqtt.order import Order
+from gateway.adapters.mqtt.paths import compile_path
 from gateway.adapters.mqtt.topics import matches
 from gateway.nameplate import origin_in
 from muster.clock import SECOND_US, Clock

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.adapters.mqtt.mapping import Mapping, Stamp, Target, compile_path, plain
+from gateway.adapters.mqtt.mapping import Mapping, Stamp, Target
+from gateway.adapters.mqtt.paths import compile_path, plain
 from gateway.adapters.mqtt.values import TYPES, convert
 from muster.errors import ConfigError, Rejected
 from muster.quality import Quality
