@@ -1,4 +1,4 @@
-"""JSONPaths, pure: most are plain (`$.values.temp`, `$[2]`) and become the keys to walk; others go to python-jsonpath."""
+"""JSONPaths, pure: most are plain (`$.values.temp`, `$[2]`), keys to walk; others go to python-jsonpath."""
 
 import json
 import re
