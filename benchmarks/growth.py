@@ -106,7 +106,7 @@ def _opcua(devices: int, seconds: int) -> Point:
     sessions = math.gcd(OPCUA_SESSIONS, devices) if devices < OPCUA_SESSIONS else OPCUA_SESSIONS
     with servers() as around, opcua.equipment(devices) as port:
         documents = opcua.documents(port, sessions, devices)
-        done = work(around, documents, opcua.SETTLE_S + devices / 50, seconds)
+        done = work(around, documents, opcua.SETTLE_S + min(60, devices / 10), seconds)
     share = done.readings / (devices * TAGS * done.span_s)
     return _point(done, devices, share, sessions, (1.0, 0.0), float(SLOTS))
 
