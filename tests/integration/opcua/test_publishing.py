@@ -1,6 +1,7 @@
 """What a real server publishes: many types at once, and a notification that is lost on its way."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -15,10 +16,12 @@ from gateway.adapter import Workplace
 from gateway.adapters.opcua.line import Listener, Socket
 from gateway.adapters.opcua.publishing import Publisher
 from gateway.adapters.opcua.room import OpcuaRoom
+from gateway.adapters.opcua.turns import TurnClient
 from muster.clock import SystemClock
 from muster.device import Device, ReportMode, Tag
 from muster.scans import How
 from simulators.modbus.ports import free_ports
+from tests.integration.opcua.test_encrypted import certificate, working
 from tests.integration.opcua.test_session import Recorder, until
 
 KIND = ua.VariantType
@@ -172,3 +175,64 @@ async def test_prepared_requests_are_what_asyncua_would_send(
         for one in request.Parameters.SubscriptionAcknowledgements
     ]
     assert acknowledged[:1] == [1]
+
+
+async def test_a_notification_of_several_chunks_is_read_whole(tmp_path: Path) -> None:
+    """2,500 first values at once are more than the 64 KiB of one chunk."""
+    (port,) = free_ports(1)
+    server = Server()
+    await server.init()
+    server.set_endpoint(f"opc.tcp://127.0.0.1:{port}")
+    server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+    index = await server.register_namespace("urn:test")
+    for at in range(2500):
+        await server.nodes.objects.add_variable(ua.NodeId(f"v{at}", index), f"{index}:v{at}", at + 0.5)
+    await server.start()
+    sink = Recorder()
+    room = OpcuaRoom(sink, SystemClock(), Workplace(1, "g", tmp_path))
+    running = asyncio.create_task(room.run())
+    connection = {"url": f"opc.tcp://127.0.0.1:{port}", "security": {"policy": "None", "mode": "none"}}
+    tags = [Tag(at + 1, f"v{at}", "float64", {"node": f"nsu=urn:test;s=v{at}"}) for at in range(2500)]
+    try:
+        await room.configure(
+            {1: Device(1, 1, "d", "d", 1, "opcua", connection, ReportMode.PERIODIC, 2.0, tags)}
+        )
+        seen: set[float] = set()
+
+        def all_came() -> bool:
+            seen.update(value for _, values, _ in sink.scans for value in values)
+            sink.scans.clear()
+            return seen >= {at + 0.5 for at in range(2500)}
+
+        await until(all_came)
+        assert room.diagnostics(1).errors == {}
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await server.stop()
+
+
+async def test_values_go_on_while_the_channels_keys_are_renewed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pinned = hashlib.sha1(certificate(tmp_path, "localhost")).hexdigest().upper()
+    renewed: list[bool] = []
+    real = TurnClient.open_secure_channel
+
+    async def short_lived(client: TurnClient, renew: bool = False) -> None:
+        client.secure_channel_timeout = 2000
+        await real(client, renew)
+        renewed.append(renew)
+
+    monkeypatch.setattr(TurnClient, "open_secure_channel", short_lived)
+    async with working(tmp_path) as bench:
+        await bench.watch(server_certificate=pinned)
+        await until(lambda: bool(bench.sink.scans))
+        value = 0.0
+        async with asyncio.timeout(20):
+            while renewed.count(True) < 4:
+                value += 1
+                await bench.room.write(1, 1, value)
+                await asyncio.sleep(0.1)
+        await until(lambda: any(values == [value] for _, values, _ in bench.sink.scans))
+        assert bench.reasons() == []
