@@ -24,7 +24,10 @@ def unfold(world: World, seed: int) -> None:
     for gateway in gateways:
         for partition in range(PARTITIONS):
             _watch(world, chance, keeper, gateway, partition)
-    assert world.checkpoint() >= 0
+    world.checkpoint()
+    _revise(world, keeper)
+    if keeper.random() < 0.5:
+        world.checkpoint()
 
 
 def _moment(chance: random.Random) -> int:
@@ -59,6 +62,20 @@ def _register(world: World, chance: random.Random, enterprises: list[int], gatew
     for at in sorted({_moment(chance) for _ in range(chance.randint(0, 2))}):
         late = chance.choice([0, 1, 300]) * SECOND
         world.identify(device, at, at + late, chance.choice([None, Origin.SIMULATED, Origin.REAL]))
+
+
+def _revise(world: World, chance: random.Random) -> None:
+    """Learn late, behind checkpoints, of states in spans long past and of what devices are."""
+    for device, seen in list(world.transitions.items()):
+        for known in list(seen):
+            at = known.at + chance.randint(-30 * SECOND, 30 * SECOND)
+            if chance.random() < 0.2 and at not in {t.at for t in world.transitions[device]}:
+                recorded = max(at, known.recorded) + chance.choice([0, 5, 300]) * SECOND
+                world.see(device, known.span, at, recorded, chance.choice(STATES))
+        if chance.random() < 0.3:
+            at = _moment(chance)
+            if at not in {said.at for said in world.said[device]}:
+                world.identify(device, at, at + chance.choice([0, 300]) * SECOND, Origin.SIMULATED)
 
 
 def _watch(world: World, chance: random.Random, keeper: random.Random, gateway: int, partition: int) -> None:

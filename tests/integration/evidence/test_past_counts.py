@@ -1,5 +1,6 @@
 """What was shown, what was learnt later, and what no later change may alter."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -63,6 +64,41 @@ async def test_an_outbox_drained_after_ten_minutes_corrects_the_past_but_not_wha
             said = window(found, "rehearsal", BEGIN + 1, BEGIN + 10 * MINUTE)
             assert said.minimum == least
             assert said.observed_share == pytest.approx(share, abs=1e-3)
+
+
+async def test_what_comes_late_is_counted_though_a_checkpoint_was_made_without_it(
+    world: World, database: Database
+) -> None:
+    gateway, enterprise = world.gateway("g"), world.enterprise("e")
+    devices = [world.device(BEGIN, enterprise, gateway) for _ in range(5)]
+    first, other = devices[0], devices[4]  # of one partition
+    span = world.watch(gateway, first % 4, Batch(BEGIN, BEGIN + MINUTE, BEGIN + MINUTE, 1))
+    world.see(first, span, BEGIN + 1, BEGIN + MINUTE, State.CONNECTED)
+    world.see(other, span, BEGIN + 30 * SECOND, BEGIN + MINUTE, State.CONNECTED)
+    late, at = BEGIN + 10 * MINUTE, to_datetime(BEGIN + 40 * SECOND)
+
+    async def connected(known: int) -> int:
+        async with await AsyncConnection.connect(database.ingest) as connection:
+            found = await instant.states(connection, at, to_datetime(known), Definition())
+        return count(found, "rehearsal", {}).connected
+
+    async def checkpoints() -> int:
+        async with await AsyncConnection.connect(database.owner) as connection:
+            cursor = await connection.execute("select count(*) from presence_checkpoint")
+            return int((await cursor.fetchone() or (0,))[0])
+
+    await asyncio.to_thread(world.checkpoint)
+    assert await checkpoints() == 2
+    assert await connected(late) == 2
+    world.see(first, span, BEGIN + 20 * SECOND, late, State.OFFLINE)
+    assert await checkpoints() == 1
+    assert await connected(late) == 1
+    assert await connected(late - 1) == 2
+    await asyncio.to_thread(world.checkpoint)
+    assert await checkpoints() == 3
+    assert await connected(late) == 1
+    # what was recorded later than is asked for is in the newer checkpoints, which therefore are not used
+    assert await connected(late - 1) == 2
 
 
 async def test_what_was_recorded_after_the_asked_knowledge_is_not_in_the_window(

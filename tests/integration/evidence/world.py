@@ -100,11 +100,11 @@ class World:
         return cls(psycopg.connect(owner, autocommit=True), psycopg.connect(ingest, autocommit=True), owner)
 
     def checkpoint(self) -> int:
-        """Make every checkpoint that the history so far allows, as soon as a row or two have come."""
+        """Make every checkpoint that the history so far allows, one after each row where it can."""
 
         async def make() -> int:
             async with connected(self.address, "keeper") as connection:
-                return await make_checkpoints(connection, timedelta(0), 2)
+                return await make_checkpoints(connection, timedelta(0), 1)
 
         return asyncio.run(make())
 
