@@ -98,9 +98,18 @@ def test_a_process_that_wakes_after_it_was_replaced_polls_nothing_of_what_it_los
             wait_until(seated(whole, {"demo-1": 0, "demo-1.2": 60}), "a takeover")
             wait_until(lambda: newest(whole) == DEVICES, "every device polled")
         finally:
+            woken_us = time.time_ns() // 1000
             os.kill(pid, signal.SIGCONT)
+        log = whole.root / "data" / "logs" / "gateway-demo-1.log"
+        wait_until(lambda: log.read_text("utf-8").count("lease-obtained") == 2, "a new lease")
+        kept_us = time.time_ns() // 1000
         wait_until(seated(whole, {"demo-1": 30, "demo-1.2": 30}), "the even share again", 180)
         finish(whole)
+        stored = {(answer.device, answer.count) for answer in whole.stored()}
+        given = [answer for answer in whole.given() if woken_us <= answer.at_us <= kept_us]
+        assert given
+        asked_in_vain = [answer for answer in given if (answer.device, answer.count) not in stored]
+        assert not asked_in_vain, "whoever woke up asked the equipment and could not keep the answers"
 
 
 @pytest.mark.timeout(400)
