@@ -12,7 +12,9 @@ from muster.clock import SECOND_US
 _NEVER = -(2**62)
 _IN_STEP = 3
 _TOLERANCE_US = SECOND_US
-_KEPT_DIGESTS = 64
+_BLOCK = 64
+_MOST_BLOCKS = 16
+_KEPT_US = 120 * SECOND_US
 
 
 class Order:
@@ -24,18 +26,28 @@ class Order:
         self._pace_us = round(interval_s * SECOND_US / 2)
         self._newest: dict[str, int] = {}
         self._last: deque[tuple[int, int]] = deque(maxlen=_IN_STEP)
-        self._seen: deque[int] = deque()
-        self._seen_ones: set[int] = set()
+        self._seen: set[int] = set()
+        self._seen_before: deque[tuple[int, set[int]]] = deque()
 
-    def repeated(self, topic: str, payload: bytes) -> bool:
-        """Tell whether this very message, with its own timestamp in it, came a moment ago."""
+    def repeated(self, topic: str, payload: bytes, received: int) -> bool:
+        """Tell whether this very message, with its own timestamp in it, came a moment ago.
+
+        A publisher that lost its broker sends again what was not acknowledged, mixed with what it said meanwhile. The
+        last 64 messages are remembered, and of a faster device those of two minutes, at most about a thousand.
+        """
         digest = hash((topic, payload))
-        if digest in self._seen_ones:
+        if digest in self._seen:
             return True
-        if len(self._seen) == _KEPT_DIGESTS:
-            self._seen_ones.discard(self._seen.popleft())
-        self._seen.append(digest)
-        self._seen_ones.add(digest)
+        before = self._seen_before
+        for _, block in before:
+            if digest in block:
+                return True
+        self._seen.add(digest)
+        if len(self._seen) == _BLOCK:
+            before.append((received, self._seen))
+            self._seen = set()
+            while len(before) > 1 and (len(before) > _MOST_BLOCKS or before[0][0] < received - _KEPT_US):
+                before.popleft()
         return False
 
     def replayed(self, topic: str, time: int) -> bool:

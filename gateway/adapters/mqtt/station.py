@@ -90,7 +90,7 @@ class Station:
     def _values(self, mapping: Mapping, message: Message) -> None:
         topic, received, report = message.topic, message.received, self._report
         report.polls += 1
-        if mapping.stamped and not message.retain and self._order.repeated(topic, message.payload):
+        if mapping.stamped and not message.retain and self._order.repeated(topic, message.payload, received):
             return  # its publisher sent it again, not knowing that the broker had it
         try:
             read = mapping.read(message.payload)

@@ -264,7 +264,7 @@ async def test_opcua_through_values_bad_quality_a_cut_and_a_restart(tmp_path: Pa
             async with asyncio.timeout(20):
                 while bench.after_silence() is not State.LINKED:
                     await asyncio.sleep(0.02)
-            assert bench.state() is State.CONNECTED
+            await bench.becomes(State.CONNECTED)
     finally:
         await server.stop()
 

@@ -33,6 +33,17 @@ def test_a_buffer_that_is_emptied_faster_than_time_is_no_clock() -> None:
     assert not any(order.measured(second * S, 5000 * S + second * 1000) for second in range(100))
 
 
+@pytest.mark.parametrize(("pause_us", "known"), [(5_000, 700), (S, 64)])
+def test_a_message_sent_again_is_known_among_those_of_two_minutes(pause_us: int, known: int) -> None:
+    order = Order(1.0)
+    for number in range(2000):
+        assert not order.repeated("a", b"%d" % number, number * pause_us)
+    now = 2000 * pause_us
+    assert all(order.repeated("a", b"%d" % number, now) for number in range(2000 - known, 2000))
+    assert not order.repeated("a", b"0", now)
+    assert not order.repeated("b", b"1999", now)
+
+
 @pytest.mark.parametrize(
     ("name", "topic", "match"),
     [
