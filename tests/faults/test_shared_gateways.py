@@ -69,6 +69,7 @@ def finish(whole: Stack) -> None:
 EVEN = dict.fromkeys(PROCESSES, 20)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_a_killed_process_is_replaced_and_gets_its_part_again(free_port: int) -> None:
     with stack(DEVICES, free_port, processes=3) as whole:
@@ -112,6 +113,7 @@ def test_a_process_that_wakes_after_it_was_replaced_polls_nothing_of_what_it_los
         assert not asked_in_vain, "whoever woke up asked the equipment and could not keep the answers"
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_a_process_cut_off_from_the_bus_stops_before_another_begins_and_its_pinned_devices_go_on(
     free_port: int,
