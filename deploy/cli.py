@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import structlog
 import typer
 
-from deploy import cli_book, cli_device, cli_discover, cli_operate, cli_simulate
+from deploy import cli_authority, cli_book, cli_device, cli_discover, cli_operate, cli_simulate
 from deploy.console_output import DataDir, Json, show
 from deploy.doctor import examine
 from deploy.layout import layout_of
@@ -22,6 +22,9 @@ from deploy.running import status as running_status
 from muster import __version__
 from muster.errors import MusterError, RequestError
 
+cli_discover.certificates.command("authorities")(cli_authority.list_authorities)
+cli_discover.certificates.command("add")(cli_authority.add)
+cli_discover.certificates.command("remove")(cli_authority.forget)
 app = typer.Typer(
     name="muster", no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__, add_completion=False
 )

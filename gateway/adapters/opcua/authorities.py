@@ -61,25 +61,31 @@ class Authorities:
         self._files = _Files()
         self._stamp: list[tuple[str, int, int]] = []
 
-    def judge(self, shown: x509.Certificate, sent: Iterable[bytes], now: datetime) -> Judgement:
-        """Follow a certificate up to the authorities on file. sent: what the server showed beside it, in DER."""
+    def judge(
+        self, shown: x509.Certificate, sent: Iterable[bytes], now: datetime, *, overdue: bool = False
+    ) -> Judgement:
+        """Follow a certificate up to the authorities on file. sent: what the server showed beside it, in DER.
+
+        overdue: revocation lists count as they stand, also after they should have been renewed.
+        """
         files = self._read()
         between = [one for der in sent if (one := _certificate(der)) is not None]
         known = [*files.trusted, *files.issuers, *between]
         vouched = shown in files.trusted
         problem: tuple[str, dict[str, Any]] | None = None
         current = shown
-        for _ in range(_LONGEST_CHAIN):
-            above = next((one for one in known if one != current and _issued(current, one)), None)
-            if above is None:
+        for below in range(_LONGEST_CHAIN):
+            issuers = [one for one in known if one != current and _issued(current, one)]
+            if not issuers:
                 break
+            above = next((one for one in issuers if is_valid(one, now)), issuers[0])  # one may be a renewal
             name = above.subject.rfc4514_string()
             own = [one for one in files.lists if one.issuer == above.subject]
-            good = [one for one in own if _signed(one, above)]
+            good = [one for one in own if is_signed(one, above)]
             if any(one.get_revoked_certificate_by_serial_number(current.serial_number) for one in good):
                 return Judgement(revoked=name)
             if problem is None and not vouched:
-                problem = _problem(above, own, good, now)
+                problem = _problem(above, below, own, good, None if overdue else now, now)
             vouched = vouched or above in files.trusted
             current = above
         if vouched and files.unreadable:
@@ -109,9 +115,9 @@ class Authorities:
             try:
                 body = path.read_bytes()
                 if kind == "crl":
-                    files.lists.append(_either(body, x509.load_der_x509_crl, x509.load_pem_x509_crl))
+                    files.lists.append(read_list(body))
                 else:
-                    one = _either(body, x509.load_der_x509_certificate, x509.load_pem_x509_certificate)
+                    one = read_certificate(body)
                     (files.trusted if trusted else files.issuers).append(one)
             except (OSError, ValueError):
                 files.unreadable.append(str(path.relative_to(self._folder)))
@@ -120,6 +126,16 @@ class Authorities:
 
 def _either(body: bytes, der: Callable[[bytes], T], pem: Callable[[bytes], T]) -> T:
     return pem(body) if body.lstrip().startswith(b"-----BEGIN") else der(body)
+
+
+def read_certificate(body: bytes) -> x509.Certificate:
+    """Return a certificate from DER or PEM. Raises ValueError."""
+    return _either(body, x509.load_der_x509_certificate, x509.load_pem_x509_certificate)
+
+
+def read_list(body: bytes) -> x509.CertificateRevocationList:
+    """Return a revocation list from DER or PEM. Raises ValueError."""
+    return _either(body, x509.load_der_x509_crl, x509.load_pem_x509_crl)
 
 
 def _certificate(der: bytes) -> x509.Certificate | None:
@@ -138,7 +154,8 @@ def _issued(lower: x509.Certificate, above: x509.Certificate) -> bool:
     return True
 
 
-def _signed(one: x509.CertificateRevocationList, above: x509.Certificate) -> bool:
+def is_signed(one: x509.CertificateRevocationList, above: x509.Certificate) -> bool:
+    """Tell whether a revocation list is this authority's, by its signature."""
     try:
         return one.is_signature_valid(above.public_key())  # type: ignore[arg-type]  # others raise TypeError
     except _UNFIT:
@@ -147,27 +164,43 @@ def _signed(one: x509.CertificateRevocationList, above: x509.Certificate) -> boo
 
 def _problem(
     above: x509.Certificate,
+    below: int,
     own: Sequence[x509.CertificateRevocationList],
     good: Sequence[x509.CertificateRevocationList],
+    due: datetime | None,
     now: datetime,
 ) -> tuple[str, dict[str, Any]] | None:
-    """Return why this authority's word does not count now."""
+    """Return why this authority's word does not count now.
+
+    below: how many authorities stand between it and the server. due: when its list must not be overdue.
+    """
     detail = {"authority": above.subject.rfc4514_string()}
-    if not _may_sign(above):
+    if not may_sign(above, below):
         return "opcua.authority-not-allowed", detail
-    if not above.not_valid_before_utc <= now < above.not_valid_after_utc:
+    if not is_valid(above, now):
         return "opcua.authority-expired", detail
     if own and not good:
         return "opcua.revocation-list-wrong", detail
-    if good and all(one.next_update_utc is not None and one.next_update_utc <= now for one in good):
+    if good and due is not None and all(is_overdue(one, due) for one in good):
         return "opcua.revocation-list-overdue", detail
     return None
 
 
-def _may_sign(above: x509.Certificate) -> bool:
-    """Tell whether a certificate is an authority's: it must say so (RFC 5280 §4.2.1.9 and §4.2.1.3)."""
+def is_valid(one: x509.Certificate, now: datetime) -> bool:
+    """Tell whether a certificate is valid by its times."""
+    return one.not_valid_before_utc <= now < one.not_valid_after_utc
+
+
+def is_overdue(one: x509.CertificateRevocationList, now: datetime) -> bool:
+    """Tell whether a revocation list should have been renewed; one that says no time never is."""
+    return one.next_update_utc is not None and one.next_update_utc <= now
+
+
+def may_sign(above: x509.Certificate, below: int = 0) -> bool:
+    """Tell whether a certificate is an authority's, with `below` others under it (RFC 5280 §4.2.1.9, §4.2.1.3)."""
     try:
-        if not above.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
+        basic = above.extensions.get_extension_for_class(x509.BasicConstraints).value
+        if not basic.ca or (basic.path_length is not None and below > basic.path_length):
             return False
         return above.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
     except x509.ExtensionNotFound as error:

@@ -5,8 +5,9 @@ Everything here is data: no socket and no library is touched.
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -90,12 +91,16 @@ class Security(_Model):
 
 
 class User(_Model):
-    """Who signs in: a name whose password stands in a file on the gateway's machine, or a certificate there."""
+    """Who signs in: a name whose password stands in a file on the gateway's machine, or a certificate there.
+
+    password_in_clear: the password may be sent so that whoever listens can read it; it is never sent so without this.
+    """
 
     username: Annotated[str, Field(min_length=1)] | None = None
     password_file: Annotated[str, Field(min_length=1)] | None = None
     certificate_file: Annotated[str, Field(min_length=1)] | None = None
     key_file: Annotated[str, Field(min_length=1)] | None = None
+    password_in_clear: bool = False
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -109,7 +114,9 @@ class Connection(_Model):
     """How a device is reached.
 
     root: the node id of this device's object, where one server stands for several devices. server_certificate: the
-    SHA-1 thumbprint, in upper-case hex, of a server certificate that is trusted without being decided on. time: `read`
+    SHA-1 thumbprint, in upper-case hex, of a server certificate that is trusted without being decided on.
+    overdue_revocation_list: an authority whose revocation list is overdue still lets in whom that list does not name,
+    as at a plant whose authority is seldom heard. time: `read`
     takes the instant of each answer for the time of its values, as with equipment that has no clock; for polled devices
     of a server that stamps each variable apart, whose values would each be a scan of their own.
     """
@@ -119,6 +126,7 @@ class Connection(_Model):
     user: User | None = None
     root: str | None = None
     server_certificate: Annotated[str, Field(pattern=r"^[0-9A-F]{40}$")] | None = None
+    overdue_revocation_list: bool = False
     timeout_ms: Annotated[int, Field(ge=100, le=60_000)] = 4000
     connect_timeout_ms: Annotated[int, Field(ge=100, le=60_000)] = 10_000
     backoff_max_s: Annotated[float, Field(ge=0.1, le=600)] = 30.0
@@ -181,6 +189,24 @@ class Understood:
     places: tuple[Place, ...]
 
 
+def connection_of(document: Mapping[str, Any]) -> Connection:
+    """Return what a `connection` says. Raises ConfigError naming the field."""
+    connection = validated(Connection, dict(document), "connection")
+    user = connection.user
+    if connection.security.policy == "None" and user is not None and user.username is not None:
+        check_password(user)
+    return connection
+
+
+def check_password(user: User) -> None:
+    """Check that a password may be sent unencrypted. Raises ConfigError naming the field."""
+    if not user.password_in_clear:
+        raise ConfigError(
+            "connection.user.password_in_clear: the password would be sent in clear; encrypt the session"
+            " (connection.security), or say true here if whoever listens may read it"
+        )
+
+
 def endpoint(connection: BaseModel) -> str:
     """Return a text equal for two devices iff they share one process address space."""
     assert isinstance(connection, Connection)
@@ -194,7 +220,7 @@ def check(device: Device) -> None:
 
 def understand(device: Device) -> Understood:
     """Return what a device's document means. Raises ConfigError naming the field."""
-    connection = validated(Connection, device.connection, "connection")
+    connection = connection_of(device.connection)
     if not math.isfinite(device.interval_s) or device.interval_s < 0.05:
         raise ConfigError(f"interval_s: {device.interval_s} is below 0.05, the shortest")
     if connection.time == "read" and device.report_mode is not ReportMode.POLLED:

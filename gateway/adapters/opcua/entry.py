@@ -1,6 +1,7 @@
 """The way into a session and out of it: protection, whom the gateway trusts, and who signs in."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -8,8 +9,9 @@ from asyncua import Client, ua
 from asyncua.crypto import security_policies, uacrypto
 
 from gateway.adapters.opcua.authorities import split
-from gateway.adapters.opcua.config import Connection
+from gateway.adapters.opcua.config import Connection, check_password
 from gateway.adapters.opcua.trust import Trust
+from gateway.adapters.opcua.turns import TurnClient
 from muster.errors import ConfigError
 
 LOST = (ua.UaError, OSError, TimeoutError, EOFError)
@@ -21,14 +23,14 @@ _POLICIES = {
 _MODES = {"sign": ua.MessageSecurityMode.Sign, "sign_and_encrypt": ua.MessageSecurityMode.SignAndEncrypt}
 
 
-async def enter(client: Client, settings: Connection, trust: Trust) -> bytes:
+async def enter(client: TurnClient, settings: Connection, trust: Trust) -> bytes:
     """Open a session as the settings say: its protection first, then who signs in.
 
     Returns the certificates that the server showed, its own first; none without protection.
 
     Raises:
-        Distrusted: the server's certificate is not trusted. ConfigError: a file of ours cannot be read, or the server
-            does not offer the policy. OSError, TimeoutError, ua.UaError: the vendor's.
+        Distrusted: the server's certificate is not trusted. ConfigError: a file of ours cannot be read, the server
+            does not offer the policy, or it wants a password in clear. OSError, TimeoutError, ua.UaError: the vendor's.
     """
     client.name = client.description = "Muster gateway"
     client.application_uri = trust.uri
@@ -53,6 +55,7 @@ async def enter(client: Client, settings: Connection, trust: Trust) -> bytes:
         if user is not None and user.username is not None:
             client.set_user(user.username)
             client.set_password(_secret(user.password_file or ""))
+            client.check_password = partial(check_password, user)
         elif user is not None:
             await client.load_client_certificate(user.certificate_file)
             await client.load_private_key(user.key_file)
@@ -65,7 +68,13 @@ async def enter(client: Client, settings: Connection, trust: Trust) -> bytes:
 def check(chain: bytes, settings: Connection, trust: Trust) -> None:
     """Let what a server showed pass. Raises Distrusted, by name."""
     host = urlsplit(settings.server).hostname or ""
-    trust.check(chain, host, settings.server, settings.server_certificate)
+    trust.check(
+        chain,
+        host,
+        settings.server,
+        settings.server_certificate,
+        overdue=settings.overdue_revocation_list,
+    )
 
 
 def _secret(path: str) -> str:

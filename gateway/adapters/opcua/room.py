@@ -9,14 +9,14 @@ from asyncua import ua
 
 from gateway.adapter import Certificate, Diagnostics, Found, Sink, Value, Workplace
 from gateway.adapters.opcua.browsing import browse
-from gateway.adapters.opcua.config import INTEGERS, Connection, Place, understand
+from gateway.adapters.opcua.config import INTEGERS, Connection, Place, connection_of, understand
 from gateway.adapters.opcua.decode import decode, time_of
 from gateway.adapters.opcua.entry import LOST, enter, leave
 from gateway.adapters.opcua.session import Session, node_of, reason_of
 from gateway.adapters.opcua.station import Station
 from gateway.adapters.opcua.trust import Distrusted, Trust
 from gateway.adapters.opcua.turns import LONGEST_WAIT_S, TurnClient, Turns
-from gateway.checks import raw_to_write, validated, writable
+from gateway.checks import raw_to_write, writable
 from gateway.roster import Roster
 from muster.clock import Clock
 from muster.device import Device
@@ -94,7 +94,7 @@ class OpcuaRoom:
 
     async def discover(self, connection: Mapping[str, Any], search: str, wait_s: float) -> list[Found]:
         """Return the variables of a server, in a session of its own, `wait_s` at most for each answer."""
-        settings = validated(Connection, dict(connection), "connection")
+        settings = connection_of(connection)
         turns = self._turns.setdefault(settings.server, Turns())
         client = TurnClient(settings.server, max(wait_s, settings.timeout_ms / 1000), turns)
         limit_s = settings.connect_timeout_ms / 1000 + LONGEST_WAIT_S

@@ -34,6 +34,7 @@ _log = structlog.get_logger()
 logging.getLogger("asyncua").setLevel(logging.CRITICAL)  # what it warns of is told by events
 
 _FIRST_REST_S = 0.5
+_ASKED_AT_ONCE = 8
 _NOT_LET_IN = (
     ua.StatusCodes.BadSecurityChecksFailed,
     ua.StatusCodes.BadCertificateUntrusted,
@@ -237,10 +238,15 @@ class Session:
             self._pulse.ask_soon()
         for station in come:
             station.up()  # before its first values, which come while the server still answers
-            self._items[station.device.number] = (station, await self._watch(client, station))
-        for station in come:  # whoever it is, its values come first
-            facts = await identify(client, station.understood.connection, self.node)
-            station.identified(facts, origin_of(facts))
+        for at in range(0, len(come), _ASKED_AT_ONCE):
+            some = come[at : at + _ASKED_AT_ONCE]
+            connections = [station.understood.connection for station in some]
+            said = await asyncio.gather(*(identify(client, one, self.node) for one in connections))
+            for station, facts in zip(some, said, strict=True):
+                station.identified(
+                    facts, origin_of(facts)
+                )  # a simulator's first value must not count as real
+                self._items[station.device.number] = (station, await self._watch(client, station))
 
     async def _watch(self, client: Client, station: Station) -> list[int]:
         if station.device.report_mode is ReportMode.POLLED:

@@ -87,12 +87,14 @@ class Trust:
         replace_file(certificate, made.public_bytes(Encoding.DER))
         return certificate, key
 
-    def check(self, chain: bytes, host: str, endpoint: str, pinned: str | None) -> None:
+    def check(
+        self, chain: bytes, host: str, endpoint: str, pinned: str | None, *, overdue: bool = False
+    ) -> None:
         """Let a server's certificate pass. Raises Distrusted, by name.
 
         chain: the certificate, with those of its authorities behind it or without. pinned: the thumbprint that the
         device's own document trusts; it waits for nobody, and so does what a trusted authority issued, but a refusal
-        and a revocation go before.
+        and a revocation go before. overdue: a revocation list that is overdue counts as it stands.
         """
         der, *sent = split(chain)
         thumbprint = hashlib.sha1(der).hexdigest().upper()
@@ -101,7 +103,7 @@ class Trust:
         except ValueError as error:
             raise Distrusted("opcua.certificate-unreadable", {"problem": str(error)}) from error
         now = to_datetime(self._clock.now_us())
-        said = self._authorities.judge(shown, sent, now)
+        said = self._authorities.judge(shown, sent, now, overdue=overdue)
         state = self._decided(thumbprint, der, endpoint, asked=thumbprint != pinned and not said.vouched)
         detail = {"subject": shown.subject.rfc4514_string(), "thumbprint": thumbprint}
         if state == "refused":

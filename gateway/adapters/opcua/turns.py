@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from asyncua import Client, ua
 from asyncua.common.shortcuts import Shortcuts
+from asyncua.crypto.security_policies import SecurityPolicyNone
 
 from gateway.adapters.opcua.line import Line
 
@@ -61,12 +62,22 @@ class TurnClient(Client):  # type: ignore[misc]  # the library tells no types
         self.uaclient = Line(timeout_s)
         self.uaclient.pre_request_hook = self._wait_until_ready
         self.nodes = Shortcuts(self.uaclient.session)
+        self.check_password: Callable[[], None] | None = None
+        """Called before a password goes out unencrypted; what it raises keeps the password here."""
         self._turns = turns
 
     async def _stale_watchdog_loop(self) -> None:
         """Watch none of the library's subscriptions, twice a second: there are none."""
 
     async def create_session(self) -> ua.CreateSessionResult:
-        """Wait for the turn, then ask."""
+        """Wait for the turn, then ask; the answer says how the server wants a password."""
         async with self._turns.creation():
-            return await super().create_session()
+            made = await super().create_session()
+        if self.check_password is not None and self._would_send_in_clear():
+            self.check_password()
+        return made
+
+    def _would_send_in_clear(self) -> bool:
+        wanted = self.server_policy(ua.UserTokenType.UserName).SecurityPolicyUri
+        encrypts = self.security_policy.Mode == ua.MessageSecurityMode.SignAndEncrypt
+        return not encrypts and (not wanted or wanted == SecurityPolicyNone.URI)

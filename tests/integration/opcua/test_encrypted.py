@@ -14,6 +14,7 @@ from asyncua.crypto.cert_gen import (
     generate_private_key,
     generate_self_signed_app_certificate,
 )
+from asyncua.crypto.permission_rules import User, UserRole
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -51,6 +52,19 @@ def certificate(folder: Path, host: str) -> bytes:
     der = made.public_bytes(Encoding.DER)
     (folder / "server.der").write_bytes(der)
     return der
+
+
+class Doorkeeper:
+    """Lets everybody in, and keeps the passwords."""
+
+    def __init__(self, shown: list[Any]) -> None:
+        self._shown = shown
+
+    def get_user(
+        self, session: Any, username: Any = None, password: Any = None, certificate: Any = None
+    ) -> User:
+        self._shown.append(password)
+        return User(role=UserRole.Admin)
 
 
 class Bench:
@@ -91,6 +105,7 @@ class Bench:
             ua.NodeId("Press.Axes", index), f"{index}:Axes", [one.Value for one in axes], ua.VariantType.Float
         )
         await server.start()
+        self.server = server
         return server
 
 
@@ -216,3 +231,31 @@ async def test_a_server_without_protection_is_not_spoken_to_unless_that_was_said
         await bench.watch(security={"policy": "None", "mode": "none"})
         await until(lambda: bool(bench.reasons()))
         assert bench.sink.scans == []
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+async def test_a_password_that_a_signed_session_would_show_stays_here_unless_the_device_says_otherwise(
+    tmp_path: Path, allowed: bool
+) -> None:
+    der = certificate(tmp_path, "localhost")
+    secret = tmp_path / "reader.password"
+    secret.write_text("open sesame")
+    shown: list[bytes | None] = []
+    async with working(tmp_path) as bench:
+        for endpoint in bench.server.iserver.endpoints:
+            for token in endpoint.UserIdentityTokens:
+                token.SecurityPolicyUri = "http://opcfoundation.org/UA/SecurityPolicy#None"
+        bench.server.iserver.user_manager = Doorkeeper(shown)
+        user = {"username": "reader", "password_file": str(secret), "password_in_clear": allowed}
+        security = {"policy": "Basic256Sha256", "mode": "sign"}
+        pinned = hashlib.sha1(der).hexdigest().upper()
+        await bench.watch(security=security, server_certificate=pinned, user=user)
+        if allowed:
+            await until(lambda: bool(bench.sink.scans))
+            assert "open sesame" in shown
+            return
+        await until(lambda: bool(bench.reasons()))
+        told = next(event for event in bench.sink.events if event.kind == "session_down")
+        assert told.reason == "opcua.configuration-wrong"
+        assert told.detail["problem"].startswith("connection.user.password_in_clear: ")
+        assert shown == []

@@ -1,20 +1,29 @@
 """A server of node-opcua, with its own certificate and users: trusted, browsed, watched, written, killed, and back."""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gateway.adapter import Workplace
+from gateway.adapters.opcua.laying import lay
 from gateway.adapters.opcua.room import OpcuaRoom
 from muster.clock import SystemClock
 from muster.device import Device, ReportMode, Tag
+from muster.events import Event
 from muster.scans import How
 from simulators.modbus.ports import free_ports
 from tests.integration.opcua.test_session import Recorder, until
 from tests.peers import npm
+from tests.unit.opcua.test_authorities import NOW, Party, party, revocations
 
 
 def press(number: int, port: int, user: dict[str, str] | None, mode: ReportMode) -> Device:
@@ -137,6 +146,93 @@ async def test_a_queue_that_runs_over_at_the_server_is_a_gap_and_its_last_values
             await until(lambda: len(sink.scans) > seen + 6)
             values = [values[0] for _, values, _ in sink.scans]
             assert values == sorted(values)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+class Ordered(Recorder):
+    """Keeps also in which order scans and events came."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.order: list[str] = []
+
+    def scan(self, *of: Any) -> None:
+        super().scan(*of)
+        self.order.append("scan")
+
+    def event(self, event: Event) -> None:
+        super().event(event)
+        self.order.append(event.kind)
+
+
+@pytest.mark.parametrize("mode", [ReportMode.PERIODIC, ReportMode.ON_CHANGE, ReportMode.POLLED])
+async def test_a_device_has_said_that_it_is_simulated_before_its_first_value(
+    tmp_path: Path, mode: ReportMode
+) -> None:
+    (port,) = free_ports(1)
+    sink = Ordered()
+    room = OpcuaRoom(sink, SystemClock(), Workplace(1, "g", tmp_path / "room"))
+    running = asyncio.create_task(room.run())
+    connection = {
+        "url": f"opc.tcp://localhost:{port}",
+        "security": {"policy": "None", "mode": "none"},
+        "root": "nsu=urn:peer:node-opcua;s=Slow",
+        "backoff_max_s": 0.5,
+    }
+    tags = [Tag(1, "value", "float64", {"node": "{root}.Value"})]
+    try:
+        with npm.script("node-opcua", "server.cjs", tmp_path / "peer.log", str(port), str(tmp_path / "pki")):
+            await room.configure({1: Device(1, 1, "S", "S", 1, "opcua", connection, mode, 1.0, tags)})
+            await until(lambda: bool(sink.scans) and "identity" in sink.order)
+            (told,) = [event for event in sink.events if event.kind == "identity"]
+            assert (told.origin, told.detail["nameplate"]) == (
+                "simulated",
+                {"manufacturer": "Simulated Works"},
+            )
+            assert sink.order.index("identity") < sink.order.index("scan")
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_foreign_server_is_let_in_by_its_authority_until_that_revokes_it(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    root = party("Works")
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    names = [x509.UniformResourceIdentifier("urn:peer:node-opcua"), x509.DNSName("localhost")]
+    usage = x509.KeyUsage(True, True, True, True, False, False, False, False, False)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Press controller")]))
+        .issuer_name(root.certificate.subject)
+        .public_key(key.public_key())
+        .serial_number(4711)
+        .not_valid_before(NOW - timedelta(days=1))
+        .not_valid_after(NOW + timedelta(days=30))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+    )
+    issued = Party(root.key, made.sign(root.key, hashes.SHA256()))
+    shown, secret = tmp_path / "server.pem", tmp_path / "server.key.pem"
+    shown.write_bytes(issued.certificate.public_bytes(Encoding.PEM))
+    secret.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()))
+    folder = tmp_path / "room"
+    lay(folder, root.der, NOW, issuer=False)
+    sink = Recorder()
+    room = OpcuaRoom(sink, SystemClock(), Workplace(1, "g", folder))
+    running = asyncio.create_task(room.run())
+    arguments = (str(port), str(tmp_path / "pki"), "2", str(shown), str(secret))
+    try:
+        with npm.script("node-opcua", "server.cjs", tmp_path / "peer.log", *arguments):
+            await room.configure({1: press(1, port, None, ReportMode.PERIODIC)})
+            await until(lambda: bool(sink.scans))
+            assert room.certificates() == []
+            lay(folder, revocations(root, issued), NOW, issuer=False)
+            await until(lambda: any(e.reason == "opcua.certificate-revoked" for e in sink.events), 40)
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

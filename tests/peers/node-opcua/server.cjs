@@ -1,12 +1,14 @@
 // An OPC UA server that nobody here wrote: presses whose variables change once a second, each in its own instant, and
 // one variable that changes 50 times a second.
-// Arguments: port, folder for its certificates, how many presses (2). Says when a session is created, in ms since 1970.
-const { OPCUAServer, OPCUACertificateManager, DataType, Variant, StatusCodes } = require("node-opcua");
+// A press of its own, Slow, takes 800 ms to say who it is, and says that it is simulated.
+// Arguments: port, folder for its certificates, how many presses (2), certificate and key (else it makes its own).
+// Says when a session is created, in ms since 1970.
+const { OPCUAServer, OPCUACertificateManager, DataType, DataValue, Variant, StatusCodes } = require("node-opcua");
 
 const VARIABLES = 10;
 
 async function main() {
-  const [port, folder, presses = "2"] = process.argv.slice(2);
+  const [port, folder, presses = "2", certificateFile, privateKeyFile] = process.argv.slice(2);
   const most = Number(presses) + 50;
   const serverCertificateManager = new OPCUACertificateManager({
     rootFolder: folder,
@@ -16,6 +18,7 @@ async function main() {
     port: Number(port),
     hostname: "localhost",
     serverCertificateManager,
+    ...(certificateFile ? { certificateFile, privateKeyFile } : {}),
     serverInfo: { applicationUri: "urn:peer:node-opcua" },
     buildInfo: { productName: "Press controller", manufacturerName: "Honest Works", softwareVersion: "1.2" },
     userManager: { isValidUser: (user, password) => user === "reader" && password === "open sesame" },
@@ -63,6 +66,28 @@ async function main() {
     });
     setpoint.accessLevel = setpoint.userAccessLevel = 3;
   }
+  const slow = namespace.addObject({
+    organizedBy: server.engine.addressSpace.rootFolder.objects,
+    browseName: "Slow",
+    nodeId: "s=Slow",
+  });
+  const said = new DataValue({ value: { dataType: DataType.String, value: "Simulated Works" } });
+  namespace.addVariable({
+    propertyOf: slow,
+    browseName: "Manufacturer",
+    nodeId: "s=Slow.Manufacturer",
+    dataType: DataType.String,
+    value: { refreshFunc: (done) => setTimeout(() => done(null, said), 800) },
+  });
+  changing.push(
+    namespace.addVariable({
+      componentOf: slow,
+      browseName: "Value",
+      nodeId: "s=Slow.Value",
+      dataType: DataType.Double,
+      value: { dataType: DataType.Double, value: 0 },
+    }),
+  );
   const fast = namespace.addVariable({
     organizedBy: server.engine.addressSpace.rootFolder.objects,
     browseName: "Fast",

@@ -42,6 +42,7 @@ def party(
     days: int = 30,
     since: int = 1,
     host: str = "",
+    longest: int | None = None,
 ) -> Party:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -53,7 +54,7 @@ def party(
         .serial_number(x509.random_serial_number())
         .not_valid_before(NOW - timedelta(days=since))
         .not_valid_after(NOW + timedelta(days=days))
-        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=longest), critical=True)
         .add_extension(
             x509.KeyUsage(True, False, False, False, False, signs, signs, False, False), critical=True
         )
@@ -63,15 +64,30 @@ def party(
     return Party(key, made.sign(issuer.key if issuer else key, hashes.SHA256()))
 
 
+def renewed(old: Party) -> Party:
+    """Return an authority's next certificate, for the same key."""
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(old.certificate.subject)
+        .issuer_name(old.certificate.subject)
+        .public_key(old.key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW - timedelta(days=1))
+        .not_valid_after(NOW + timedelta(days=30))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    )
+    return Party(old.key, made.sign(old.key, hashes.SHA256()))
+
+
 def server(issuer: Party, **more: int) -> Party:
     return party("press", issuer, ca=False, signs=False, host="press", **more)
 
 
-def revocations(issuer: Party, *revoked: Party, days: int = 7) -> bytes:
+def revocations(issuer: Party, *revoked: Party, days: int = 7, since: int = 1) -> bytes:
     made = (
         x509.CertificateRevocationListBuilder()
         .issuer_name(issuer.certificate.subject)
-        .last_update(NOW - timedelta(days=1))
+        .last_update(NOW - timedelta(days=since))
         .next_update(NOW + timedelta(days=days) if days > 0 else NOW - timedelta(hours=1))
     )
     for one in revoked:
@@ -208,3 +224,31 @@ def test_a_refusal_goes_before_an_authority(trust: Trust, lay: Lay) -> None:
     trust.decide(thumbprint(one.der), trust=False)
     lay("trusted/certs/root.der", root.der)
     assert refused(trust, one.der) == "opcua.certificate-refused"
+
+
+def test_an_overdue_list_counts_as_it_stands_where_the_device_says_so(trust: Trust, lay: Lay) -> None:
+    root = party("root")
+    one, other = server(root), server(root)
+    lay("trusted/certs/root.der", root.der)
+    lay("trusted/crl/root.crl", revocations(root, other, days=-1))
+    assert refused(trust, one.der) == "opcua.revocation-list-overdue"
+    trust.check(one.der, "press", ENDPOINT, None, overdue=True)
+    with pytest.raises(Distrusted, match=r"opcua\.certificate-revoked"):
+        trust.check(other.der, "press", ENDPOINT, None, overdue=True)
+
+
+def test_an_authority_may_have_no_more_authorities_under_it_than_it_says(trust: Trust, lay: Lay) -> None:
+    root = party("root", longest=0)
+    between = party("plant", root)
+    lay("trusted/certs/root.der", root.der)
+    trust.check(server(root).der, "press", ENDPOINT, None)
+    assert refused(trust, server(between).der + between.der) == "opcua.authority-not-allowed"
+
+
+def test_an_authority_whose_certificate_was_renewed_lets_in_as_before(trust: Trust, lay: Lay) -> None:
+    old = party("root", days=-1, since=9)
+    one = server(old)
+    lay("trusted/certs/a-old.der", old.der)
+    assert refused(trust, one.der) == "opcua.authority-expired"
+    lay("trusted/certs/b-new.der", renewed(old).der)
+    trust.check(one.der, "press", ENDPOINT, None)
