@@ -14,6 +14,8 @@ import yaml
 from bus import connection, subjects
 from deploy.console_output import DataDir, Json, show
 from deploy.running import chosen, connections
+from gateway.adapter import protocols
+from muster.device import ReportMode
 from muster.errors import ConfigError, RequestError
 from services.ledger.edit import record_decision
 from store.connection import connected
@@ -64,6 +66,7 @@ def as_book(
     for one in found:
         if not one["group"].endswith("/Identification") and one.get("note") not in _NO_TAGS:
             groups.setdefault(one["group"], []).append(one)
+    by_change = protocols()[protocol].report_mode is ReportMode.ON_CHANGE
     models, devices = [], []
     for group, members in groups.items():
         code = _MODELLESS.sub("-", group).strip("-") or protocol
@@ -75,7 +78,7 @@ def as_book(
                 "protocol": protocol,
                 "device_class": "other",
                 "kind": "",
-                "report_mode": "periodic" if intervals else "on_change",
+                "report_mode": "periodic" if intervals and not by_change else "on_change",
                 "interval_s": min(intervals, default=1.0),
                 "tags": _tags(members),
             }

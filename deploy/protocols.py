@@ -21,7 +21,7 @@ def _info(description: Description) -> ProtocolInfo:
             description.check(device)
         return description.endpoint(connection)
 
-    return ProtocolInfo(description.name, description.family, validate)
+    return ProtocolInfo(description.name, description.family, validate, description.report_mode)
 
 
 def _check_tag(description: Description, tag: Tag) -> None:

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 import gateway.adapters
 from muster.clock import Clock
-from muster.device import Device
+from muster.device import Device, ReportMode
 from muster.errors import RequestError
 from muster.events import Event, TextReading
 from muster.scans import How
@@ -240,6 +240,8 @@ class Description:
     create: Callable[[Sink, Clock, Workplace], Room]
     check: Callable[[Device], None] | None = None
     """Checks what spans fields of one device, such as a tag's type and its address; raises ConfigError."""
+    report_mode: ReportMode = ReportMode.POLLED
+    """What a model has whose document does not say how its devices report."""
 
 
 @cache

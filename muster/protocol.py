@@ -7,7 +7,7 @@ nor load a vendor library.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from muster.device import Device
+from muster.device import Device, ReportMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +18,10 @@ class ProtocolInfo:
     validate: checks a device's `connection` and tags, and returns its endpoint, a text that is equal for two
     devices iff they share one process address space. It raises ConfigError, whose text begins with the dotted
     name of the field and a colon: `connection.port: …`, `tags[speed].address.register: …`.
+    report_mode: what a model has whose document does not say how its devices report.
     """
 
     name: str
     family: str
     validate: Callable[[Device], str]
+    report_mode: ReportMode = ReportMode.POLLED

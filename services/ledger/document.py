@@ -60,7 +60,7 @@ class Model(Entry):
         UNSET
     )
     kind: Annotated[Text, Field(Kind.TEXT, example="pump")] = UNSET
-    report_mode: Annotated[Text, Field(Kind.CHOICE, choices=MODES, default="polled", example="polled")] = (
+    report_mode: Annotated[Reference, Field(Kind.CHOICE, choices=MODES, default=None, example="polled")] = (
         UNSET
     )
     interval_s: Annotated[Number, Field(Kind.NUMBER, default=1.0, above=0, high=604800, example=1)] = UNSET

@@ -78,6 +78,9 @@ def _model(resolution: Resolution, entry: Model, group: list[Tag] | None) -> Non
     if broken or owner is REFUSED or tags is None:
         resolution.book.broken.add(("models", entry.code))
         return
+    if entry.report_mode is None or (old is None and entry.report_mode is UNSET):
+        protocol = entry.protocol if isinstance(entry.protocol, str) else old.protocol if old else ""
+        entry = msgspec.structs.replace(entry, report_mode=resolution.protocols[protocol].report_mode.value)
     new = merged(ModelRow, old, entry, code=entry.code, enterprise=owner, tags=tags)
     _take(resolution, "models", entry.row, old, new)
 

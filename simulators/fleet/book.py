@@ -19,7 +19,7 @@ _REPORT_MODES: dict[str, str] = {
     "modbus": "polled",
     "mqtt": "periodic",
     "opcua": "on_change",
-    "sparkplug": "periodic",
+    "sparkplug": "on_change",
 }
 _WORDS = {DataType.BOOLEAN: "bool", DataType.FLOAT: "float32", DataType.DOUBLE: "float64"}
 """Types of tags whose names are not their datatypes'."""

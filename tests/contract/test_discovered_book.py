@@ -63,3 +63,4 @@ def test_each_edge_node_and_each_of_its_devices_is_a_device() -> None:
     assert problems(book) == []
     assert [one["connection"].get("device") for one in book["devices"]] == [None, "press"]
     assert [len(one["tags"]) for one in book["models"]] == [1, 1]
+    assert {one["report_mode"] for one in book["models"]} == {"on_change"}

@@ -3,6 +3,7 @@
 from gateway.adapter import Description
 from gateway.adapters.sparkplug.config import TYPES, Address, Connection, check, endpoint
 from gateway.adapters.sparkplug.room import SparkplugRoom
+from muster.device import ReportMode
 
 DESCRIPTION = Description(
     name="sparkplug",
@@ -13,4 +14,5 @@ DESCRIPTION = Description(
     endpoint=endpoint,
     create=SparkplugRoom,
     check=check,
+    report_mode=ReportMode.ON_CHANGE,
 )

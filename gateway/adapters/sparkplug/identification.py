@@ -14,14 +14,21 @@ _LONGEST_FACT = 200
 
 
 def facts_of(metrics: Mapping[str, Metric], named: Mapping[str, str]) -> dict[str, str]:
-    """Return the facts of a birth; `named`: name of a fact → metric."""
+    """Return the facts of a birth, each metric once; `named`: name of a fact → metric.
+
+    That equipment calls itself simulated is kept under that name, whatever else is named or how many facts there are.
+    """
     facts: dict[str, str] = {}
     for fact, name in named.items():
         _put(facts, fact, metrics.get(name))
+    told = set(named.values())
     for name, metric in metrics.items():
         folder = next((one for one in _FOLDERS if name.startswith(one)), None)
-        if folder is not None and len(facts) < _MOST_FACTS:
-            _put(facts, name.removeprefix(folder), metric)
+        if folder is None:
+            continue
+        fact = name.removeprefix(folder)
+        if fact == SIMULATED or (name not in told and len(facts) < _MOST_FACTS):
+            _put(facts, fact, metric)
     return facts
 
 

@@ -103,7 +103,8 @@ class Station:
             if missing:
                 self.trouble("sparkplug.metric-missing", {"metric": min(missing)[:200]}, at)
         named = self.understood.connection.identity
-        facts = facts_of(self._node_metrics, {}) | facts_of(self.metrics, named)
+        above = {} if self.scope is None else facts_of(self._node_metrics, {})
+        facts = above | facts_of(self.metrics, named)
         if facts and facts != self._report.identity:
             self._report.identity = dict(facts)
             event = Event("identity", self._number, at, detail=dict(facts), origin=origin_of(facts))
