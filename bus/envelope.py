@@ -155,7 +155,7 @@ def _decode_scans(body: bytes, start: int) -> Scans:
     try:
         record = _read_record(body, start)
         record.validate(full=True)
-    except (pa.ArrowException, StopIteration, OSError) as error:
+    except (pa.ArrowException, StopIteration, OSError, EOFError) as error:
         raise Rejected(f"envelope columns: {error}") from error
     device, instant, received, first, how, values, qualities = record.columns
     if any(column.null_count for column in (device, instant, received, first, how, values)):

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-LOCKS = {name: (ROOT / "locks" / f"{name}.txt").read_text("utf-8") for name in ("runtime", "test")}
+LOCKS = {name: (ROOT / "locks" / f"{name}.txt").read_text("utf-8") for name in ("runtime", "test", "fuzz")}
 PACKAGES = (
     "muster", "gateway", "bus", "ingest", "store", "evidence", "services", "api", "dashboards", "simulators", "deploy",
 )  # fmt: skip
@@ -33,6 +33,9 @@ def test_every_dependency_is_locked() -> None:
     assert needed | {distribution(each) for each in PROJECT["optional-dependencies"]["test"]} <= locked(
         "test"
     ) | locked("runtime")
+    assert locked("test") | {
+        distribution(each) for each in PROJECT["optional-dependencies"]["fuzz"]
+    } == locked("fuzz")
 
 
 @pytest.mark.parametrize("name", LOCKS)

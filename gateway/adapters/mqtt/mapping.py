@@ -180,7 +180,8 @@ class Mapping:
         """Return one scan, None when no tag is in it. Raises Rejected for a wrong timestamp."""
         if self._numbers is not None and (numbers := self._numbers(document)) is not None:
             if self._scaled:
-                numbers = numbers * self._scale + self._offset
+                with np.errstate(over="ignore"):
+                    numbers = numbers * self._scale + self._offset
             if not self._scaled or np.isfinite(numbers).all():
                 return Record(self._time(document), self._first, numbers, None, [])
         value: list[float] = [NULL] * self._size

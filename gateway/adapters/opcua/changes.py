@@ -16,6 +16,8 @@ from asyncua.common.utils import Buffer
 from asyncua.ua.ua_binary import variant_from_binary
 from numpy.typing import NDArray
 
+from gateway.adapters.opcua import bounds  # noqa: F401 - set where asyncua decodes for us
+
 ABSENT = -(2**63)
 """A time that was not sent."""
 NOTHING, BOOLEAN, DATE_TIME, OTHER = 0, 1, 13, 255

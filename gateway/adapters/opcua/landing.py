@@ -175,9 +175,11 @@ class Watched:
     ) -> None:
         """Put in place what is no plain number, and texts into the sink."""
         for at, variant in changes.others.items():
-            place, station = self._places[handle[at]], self._stations[self._owner[handle[at]]]
-            if place is None or station is None or station.sink.full:
-                continue
+            station = self._stations[self._owner[handle[at]]]
+            if station is None or station.sink.full:
+                continue  # also where a server made the handle up
+            place = self._places[handle[at]]
+            assert place is not None
             status = 0 if changes.status is None else int(changes.status[at])
             said = decode(ua.DataValue(variant, ua.StatusCode(status)), place)
             value[at], quality[at] = said.value, said.quality

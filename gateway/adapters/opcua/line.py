@@ -15,6 +15,8 @@ from asyncua.common.utils import Buffer
 from asyncua.crypto.security_policies import SecurityPolicy
 from asyncua.crypto.uacrypto import InvalidSignature
 
+from gateway.adapters.opcua import bounds  # noqa: F401 - set where asyncua decodes for us
+
 _LONGEST = 1 << 24
 _SIZE_AT, _SIZE_END = 4, 8
 _HEADER = struct.Struct("<4sIII")  # type and chunk, size, channel, token

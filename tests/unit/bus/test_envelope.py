@@ -106,3 +106,14 @@ def test_a_scan_without_values_and_a_position_below_one_are_rejected() -> None:
     )
     with pytest.raises(Rejected, match="position below 1"):
         envelope.decode(envelope.encode(HEADER, low))
+
+
+def test_a_batch_that_was_cut_short_anywhere_is_rejected() -> None:
+    body = envelope.encode(HEADER, build([(1, 2, 1, [(0, 0), (1, 3)])]))
+    whole = 0
+    for end in range(len(body)):
+        try:
+            whole += len(envelope.decode(body[:end]).scans) > 0
+        except Rejected:
+            continue
+    assert whole <= 8  # the stream's end mark says nothing more

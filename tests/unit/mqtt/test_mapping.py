@@ -136,3 +136,12 @@ def test_scale_and_offset_apply_and_overflow_is_no_value() -> None:
     (record,) = Mapping([Target(1, "float64", path, 1e300, 0.0)]).read(b"1e300").records
     assert record.quality is not None
     assert record.quality.tolist() == [Quality.OUT_OF_RANGE]
+
+
+def test_numbers_that_a_scale_takes_out_of_range_are_none_and_say_so() -> None:
+    paths = [Target(n, "float64", compile_path(f"$.v{n}", "path"), 1e300) for n in (1, 2)]
+    (record,) = Mapping(paths).read(b'{"v1": 1e300, "v2": 2}').records
+    assert record.value.view(np.uint64)[0] == NULL_BITS
+    assert record.value[1] == 2e300
+    assert record.quality is not None
+    assert record.quality.tolist() == [Quality.OUT_OF_RANGE, 0]

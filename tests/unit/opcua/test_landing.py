@@ -172,3 +172,16 @@ def test_the_same_tag_and_time_twice_is_two_scans_in_their_order() -> None:
     watched.take(changes, RECEIVED)
     assert [np.frombuffer(scan[4])[0] for scan in sink.scans] == [3.0, 1.0, 2.0, 4.0]
     assert Quality.GOOD == 0
+
+
+def test_a_handle_that_a_server_made_up_is_nobodys() -> None:
+    watched, sink = Watched(), Kept()
+    tags = [Tag(1, "t", "string", {"node": "ns=2;s=T"})]
+    connection = {"url": "opc.tcp://h", "security": {"policy": "None", "mode": "none"}}
+    device = Device(1, 1, "d", "d", 1, "opcua", connection, ReportMode.PERIODIC, 1.0, tags)
+    watched.add(Station(device, understand(device), sink, ManualClock(RECEIVED)))
+    for handle in (0, 2, 40, 2**32 - 1):
+        changes = read_publish(response(told([(handle, ua.DataValue(ua.Variant("x")))]))).changes
+        assert changes is not None
+        watched.take(changes, RECEIVED)
+    assert (sink.scans, sink.texts) == ([], [])
