@@ -26,6 +26,8 @@ class Path:
     def all(self, document: Any) -> list[Any]:
         """Return everything it points to."""
         if self.keys is None:
+            if isinstance(document, str):
+                return []  # there is nothing in a text; the library would read it as JSON once more
             try:
                 found: list[Any] = self.compiled.findall(document)
             except (jsonpath.JSONPathError, RecursionError):

@@ -145,3 +145,13 @@ def test_numbers_that_a_scale_takes_out_of_range_are_none_and_say_so() -> None:
     assert record.value[1] == 2e300
     assert record.quality is not None
     assert record.quality.tolist() == [Quality.OUT_OF_RANGE, 0]
+
+
+@pytest.mark.parametrize("text", ['{"v": 1}', "[1], 2", ""])
+def test_a_text_is_not_read_as_json_once_more(text: str) -> None:
+    path = compile_path("$..v", "path")
+    assert path.all({"v": 1}) == [1]
+    assert path.all(text) == []
+    mapping = Mapping([Target(1, "float64", path)], identity={"serial": path})
+    read = mapping.read(json.dumps(text).encode())
+    assert (read.records, mapping.identity(read.document)) == ([], {})
