@@ -19,6 +19,7 @@ DIMENSIONS = struct.pack("<iii", 2, 1000, 1000)
     [
         ARRAY_OF_NOTHING,
         b"\x98" + struct.pack("<i", 1) + ARRAY_OF_NOTHING,  # in an array of variants
+        b"\x8c" + MANY + struct.pack("<i", -4),  # texts that each go back to their beginning
         b"\xc6" + struct.pack("<ii", 1, 7) + DIMENSIONS,
         b"\xc6" + struct.pack("<ii", 1, 7) + struct.pack("<iii", 2, -1, -1),
     ],
