@@ -82,9 +82,15 @@ def _secret(path: str) -> str:
 
 
 async def leave(client: Client) -> None:
-    """Close a session, or what there is of it."""
+    """Close a session, or what there is of it.
+
+    The library swallows a cancellation that comes while it ends its own tasks: it is raised afterwards.
+    """
     try:
         async with asyncio.timeout(2):
             await client.disconnect()
     except LOST:
         client.disconnect_socket()
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
