@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import structlog
 import typer
 
-from deploy import cli_authority, cli_book, cli_device, cli_discover, cli_operate, cli_simulate
+from deploy import cli_authority, cli_book, cli_device, cli_discover, cli_fsck, cli_operate, cli_simulate
 from deploy.console_output import DataDir, Json, show
 from deploy.doctor import examine
 from deploy.layout import layout_of
@@ -31,6 +31,7 @@ app = typer.Typer(
 app.command("import")(cli_book.import_book)
 app.command("export")(cli_book.export_book)
 app.command("discover")(cli_discover.discover)
+app.command("fsck")(cli_fsck.check)
 app.add_typer(cli_book.gateways, name="gateway")
 app.add_typer(cli_discover.certificates, name="certificate")
 app.add_typer(cli_device.devices, name="device")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muster.events import TextReading
-from muster.scans import NULL_BITS, Scans
+from muster.scans import NULL_BITS, Scans, sums
 
 HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 TRAILER = b"\xff\xff"
@@ -38,10 +38,10 @@ def scan_rows(scans: Scans, batch: NDArray[np.int64]) -> Iterator[bytes | memory
     if not len(sizes):
         return
     is_null = scans.value.view(np.uint64) == NULL_BITS
-    nulls = _sums(is_null, scans.offsets)
+    nulls = sums(is_null, scans.offsets)
     judged = np.zeros(len(sizes), np.bool_)
     if scans.quality is not None:
-        judged = _sums(scans.quality != 0, scans.offsets) > 0
+        judged = sums(scans.quality != 0, scans.offsets) > 0
     kind = sizes * 4 + (nulls > 0) * 2 + judged
     if (kind == kind[0]).all():
         groups = [np.arange(len(kind))]
@@ -74,15 +74,6 @@ def text_rows(readings: Sequence[TextReading], batch: Sequence[int]) -> bytes:
     tail["batch"] = batch
     parts = zip(head, values, tail, strict=True)
     return b"".join(piece for h, value, t in parts for piece in (h.tobytes(), value, t.tobytes()))
-
-
-def _sums(values: NDArray[np.bool_], offsets: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Return how many of each scan's values are true, (n,)."""
-    if not values.any():
-        return np.zeros(len(offsets) - 1, np.int64)
-    running = np.concatenate([[0], np.cumsum(values)])
-    counts: NDArray[np.int64] = running[offsets[1:]] - running[offsets[:-1]]
-    return counts
 
 
 @cache

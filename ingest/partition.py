@@ -21,9 +21,11 @@ from ingest.observer import Observer
 from ingest.place import Fenced, Numbers, Position
 from ingest.reader import PULL_MESSAGES, Reader
 from ingest.registry import Registry
+from ingest.reopen import reopen
 from ingest.restore import known_identities, restore
+from ingest.roll import Roll
 from ingest.writer import write
-from ingest.writes import Quarantined, Stored, Writes
+from ingest.writes import DeviceMinutes, Quarantined, Stored, Writes
 from muster.clock import SECOND_US, Clock
 from muster.errors import Unavailable
 from store.connection import connected
@@ -37,6 +39,8 @@ SILENT_MS = 15_000
 STAY_S = 5.0
 RETRY_S = 1.0
 PURGE_EVERY_S = 30.0
+MINUTE_LATE_US = 2 * SECOND_US
+"""How long after its end a minute is closed at the latest, when nothing more comes."""
 
 
 @dataclass(slots=True)
@@ -55,6 +59,8 @@ class Partition:
     _anew: bool = True
     _ending: Callable[[], None] | None = None
     _observers: dict[int, Observer] = field(default_factory=dict)
+    _roll: Roll = field(default_factory=Roll)
+    _finished: list[DeviceMinutes] = field(default_factory=list)
     _condemned: dict[int, str] = field(default_factory=dict)
     _careful_until: int = 0
     _failed_alone: int = 0
@@ -102,9 +108,15 @@ class Partition:
             while not stop.is_set():
                 try:
                     extent = await stream.extent(self.client, self.limit_bytes)
-                    if await place.meet(connection, self.client, position, extent) or self._anew:
+                    moved = await place.meet(connection, self.client, position, extent)
+                    if moved or self._anew:
                         self._observers = await restore(
                             connection, self.client, self._intake, position, self.clock
+                        )
+                        self._roll.first_sequence = 0
+                    if self._anew:
+                        self._roll, self._finished = await reopen(
+                            connection, self.client, self._intake, position, extent.first, self.clock
                         )
                         self._anew = False
                     async with Reader(self.client, self.number, position.sequence, self.clock) as reader:
@@ -137,12 +149,15 @@ class Partition:
             elif self.clock.monotonic() >= stay_at:
                 stay_at = self.clock.monotonic() + STAY_S
                 await connection.execute("select 1")  # keeps the session, and with it the lock
+            if not group and self._minute_is_over:
+                await self._write_down(connection, position)
             metrics.waiting.labels(self.number).set(reader.pending)
             if self.clock.monotonic() >= purge_at:
                 purge_at = self.clock.monotonic() + PURGE_EVERY_S
-                await self._remember(connection, position)
+                if self._finished or any(observer.unremembered for observer in self._observers.values()):
+                    await self._write_down(connection, position, all_of_it=True)
                 await self._purge(position)
-        await self._remember(connection, position)
+        await self._write_down(connection, position, all_of_it=True, leaving=True)
 
     async def _store(self, connection: Connection, position: Position, group: list[Message]) -> None:
         """Store a group of messages in one transaction."""
@@ -162,8 +177,11 @@ class Partition:
                 self._observe(message, item, number, watch, writes)
             for observer in self._observers.values():
                 observer.remember(writes)
+            writes.minutes += [*self._finished, *self._roll.close(writes.recorded_us)]
             await write(connection, writes, self.number, self._intake.stride, position.stream)
         position.sequence = group[-1].stream_sequence
+        self._finished.clear()
+        self._roll.take(writes.recorded_us, writes.batches)
         for row in writes.watches.values():
             row.stored = True
         self._condemned = {n: why for n, why in self._condemned.items() if n > position.sequence}
@@ -204,19 +222,34 @@ class Partition:
         enterprise = known.enterprise if known else None
         writes.quarantined.append(Quarantined(enterprise, gateway or None, message, item.reason, item.detail))
 
-    async def _remember(self, connection: Connection, position: Position) -> None:
-        """Write down where every watch stands."""
-        if not any(observer.unremembered for observer in self._observers.values()):
-            return
+    @property
+    def _minute_is_over(self) -> bool:
+        ends = self._roll.ends_us
+        return ends is not None and self.clock.now_us() >= ends + MINUTE_LATE_US
+
+    async def _write_down(
+        self, connection: Connection, position: Position, *, all_of_it: bool = False, leaving: bool = False
+    ) -> None:
+        """Write down the minute that has ended and where watches stand: those that are due, or `all_of_it`.
+
+        leaving: also the minute that has not ended; whoever is next begins a part of its own.
+        """
         async with connection.transaction():
             writes = Writes(await place.move(connection, position, position.sequence))
             for observer in self._observers.values():
-                observer.remember(writes, all_of_it=True)
+                observer.remember(writes, all_of_it=all_of_it)
+            writes.minutes += [*self._finished, *self._roll.close(None if leaving else writes.recorded_us)]
             await write(connection, writes, self.number, self._intake.stride, position.stream)
+        self._finished.clear()
+        if leaving:
+            self._roll = Roll()
+        self._roll.take(writes.recorded_us, [])
 
     async def _purge(self, position: Position) -> None:
         """Let the stream forget what is stored and remembered, but not the last message stored."""
         needed = [o.remembered + 1 for o in self._observers.values() if o.unremembered]
+        if self._roll.first_sequence:
+            needed.append(self._roll.first_sequence)
         first = min([position.sequence, *needed])
         if first > 0:
             await stream.purge(self.client, {self.number: position.sequence}, {self.number: first})

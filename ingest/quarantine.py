@@ -18,6 +18,7 @@ from ingest.intake import Accepted, Intake, Message
 from ingest.observer import Observer
 from ingest.registry import QUERIES, Registry
 from ingest.restore import known_identities
+from ingest.roll import Roll
 from ingest.writer import write
 from ingest.writes import Stored, Writes
 from muster.clock import SystemClock, to_us
@@ -114,6 +115,9 @@ async def _store(
     writes.sessions.clear()
     writes.session_ends.clear()
     writes.forgotten.clear()
+    roll = Roll()
+    roll.take(writes.recorded_us, writes.batches)
+    writes.minutes += roll.close()
     await write(connection, writes, header.partition, subjects.PARTITIONS, stream="")
     given = {"id": number, "batch": batch[0], "recorded_at": instant[0]}
     await connection.execute(QUERIES["replayed"], given)

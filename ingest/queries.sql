@@ -202,6 +202,20 @@ where partition = %(partition)s and not exists (
     select from gap where gap.partition = %(partition)s and reason = %(reason)s and detail = %(detail)s::jsonb and gateway is null
 );
 
+-- name: insert_device_minutes
+-- What a minute of this partition held, or the part of it that one worker recorded.
+insert into device_minutes (minute, partition, batches, devices, records, recorded_at)
+values (%(minute)s, %(partition)s, %(batches)s, %(devices)s, %(records)s, %(recorded_at)s);
+
+-- name: undigested
+-- Batches that the stream still holds and no row of `device_minutes` names, in the stream's order.
+select gateway, epoch, sequence, stream_sequence, id, recorded_at from batch
+where partition = %(partition)s and stream_sequence >= %(first)s and not exists (
+    select from device_minutes m
+    where m.partition = batch.partition and m.minute = date_trunc('minute', batch.recorded_at) and batch.id = any (m.batches)
+)
+order by stream_sequence;
+
 -- name: insert_quarantine
 -- A batch that was refused.
 insert into quarantine (enterprise, gateway, partition, stream_sequence, reason, detail, body, signature, recorded_at)

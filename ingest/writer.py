@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from ingest.copying import HEADER, TRAILER, scan_rows, text_rows
 from ingest.registry import QUERIES
-from ingest.writes import Memory, Quarantined, Writes, due_minutes
+from ingest.writes import DeviceMinutes, Memory, Quarantined, Writes, due_minutes
 from muster.clock import to_datetime
 from muster.scans import Scans
 from store.engine import bounds, detect
@@ -41,6 +41,8 @@ async def write(connection: Connection, writes: Writes, partition: int, stride: 
     await _write_sessions(connection, writes, shared)
     await _write_identities(connection, writes, shared)
     await _write_clocks(connection, writes, shared)
+    for minutes in writes.minutes:
+        await _write_minutes(connection, minutes, shared)
     for refused in writes.quarantined:
         await _write_quarantined(connection, refused, shared)
     for gateway in writes.forgotten:
@@ -192,6 +194,16 @@ async def _write_clocks(connection: Connection, writes: Writes, shared: dict[str
             "accuracy_us": [row.event.detail["accuracy_us"] for row in writes.clocks],
         }
         await connection.execute(QUERIES["insert_clocks"], {**shared, **given})
+
+
+async def _write_minutes(connection: Connection, minutes: DeviceMinutes, shared: dict[str, Any]) -> None:
+    given = {
+        "minute": to_datetime(minutes.minute_us),
+        "batches": minutes.batches,
+        "devices": len(minutes.records),
+        "records": minutes.records.tobytes(),
+    }
+    await connection.execute(QUERIES["insert_device_minutes"], {**shared, **given})
 
 
 async def _write_quarantined(connection: Connection, refused: Quarantined, shared: dict[str, Any]) -> None:

@@ -131,6 +131,15 @@ class Quarantined:
     detail: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class DeviceMinutes:
+    """A row of `device_minutes`: when the minute began (µs), its batches in their order, (n,) records by device."""
+
+    minute_us: int
+    batches: list[int]
+    records: NDArray[np.void]
+
+
 @dataclass(slots=True)
 class Writes:
     """What one transaction stores of one partition; `recorded_us` is the instant of recording in µs."""
@@ -147,6 +156,7 @@ class Writes:
     memories: list[Memory] = field(default_factory=list)
     forgotten: list[int] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
+    minutes: list[DeviceMinutes] = field(default_factory=list)
     opened: dict[tuple[int, int], Session] = field(default_factory=dict)
     """By gateway and device: those of `sessions` that have not ended."""
     positions: dict[int, tuple[int, int, int]] = field(default_factory=dict)

@@ -127,3 +127,12 @@ class Scans:
             return self.offsets[1:] > self.offsets[:-1]
         counts = np.concatenate([[0], np.cumsum(present)])
         return counts[self.offsets[1:]] > counts[self.offsets[:-1]]
+
+
+def sums(values: NDArray[np.bool_], offsets: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return how many of each scan's values, (m,) bool, are true: (n,)."""
+    if values.all():
+        return np.diff(offsets).astype(np.int64)
+    running = np.concatenate([[0], np.cumsum(values)])
+    counted: NDArray[np.int64] = running[offsets[1:]] - running[offsets[:-1]]
+    return counted

@@ -1,8 +1,8 @@
 """The disk budget: when the database outgrows it, the oldest raw partitions go first, whole and recorded.
 
 Order of what goes: raw ranges (scans, texts, batches) from the oldest, never the one being written; then the
-default partitions of odd times; then days of minute roll-ups. Hour roll-ups, presence and the device book
-stay.
+default partitions of odd times; then days of minute roll-ups; last days of device-minutes and their digests.
+Hour roll-ups, presence and the device book stay.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from psycopg.rows import TupleRow
 
 from store import partitions
 from store.connection import translated
-from store.partitions import MINUTES, RAW, Partition, Table
+from store.partitions import DAILY, RAW, Partition, Table
 from store.queries import load
 
 log = structlog.get_logger()
@@ -63,7 +63,7 @@ async def enforce(
         Unavailable: a lock could not be had in time; what was dropped until then is recorded.
     """
     await _bound_quarantine(connection, budget_bytes)
-    for table in (*raw, MINUTES):
+    for table in (*raw, *DAILY):
         if await _size_of_other(connection, table) > budget_bytes * ODD_SHARE:
             await _empty_other(connection, table, "odd-times")
     use = await measure(connection, budget_bytes)
@@ -85,10 +85,11 @@ async def _drop_oldest(connection: AsyncConnection[TupleRow], now: datetime, raw
         if await _rows_in_other(connection, table):
             await _empty_other(connection, table, "disk-budget")
             return True
-    minutes = await _past(connection, (MINUTES,), now)
-    if minutes:
-        await _drop(connection, minutes[:1])
-        return True
+    for table in DAILY:
+        days = await _past(connection, (table,), now)
+        if days:
+            await _drop(connection, days[:1])
+            return True
     return False
 
 

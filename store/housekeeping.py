@@ -18,7 +18,7 @@ from muster.errors import Unavailable
 from store import budget, checkpoints, engine, partitions, rollup
 from store.connection import connected
 from store.engine import Engine
-from store.partitions import MINUTES, MINUTES_WIDTH, RAW, RAW_IN_CHUNKS, Table
+from store.partitions import DAILY, DAY, RAW, RAW_IN_CHUNKS, Table
 
 log = structlog.get_logger()
 
@@ -87,7 +87,8 @@ class Housekeeping:
         for table in self._raw:
             made = await partitions.ensure(connection, table, now, self._width)
             _made.inc(len(made))
-        _made.inc(len(await partitions.ensure(connection, MINUTES, now, MINUTES_WIDTH)))
+        for table in DAILY:
+            _made.inc(len(await partitions.ensure(connection, table, now, DAY)))
         self.ready.set()
 
     async def keep_budget(self, connection: AsyncConnection[TupleRow]) -> None:

@@ -51,7 +51,10 @@ RAW = (Table("scan", "time"), Table("reading_text", "time"), Table("batch", "rec
 RAW_IN_CHUNKS = (Table("scan", "time", hypertable=True), *RAW[1:])
 """The same where scans are a hypertable."""
 MINUTES = Table("rollup_minute", "time")
-MINUTES_WIDTH = timedelta(days=1)
+DIGESTS = Table("device_minutes", "minute")
+DAILY = (MINUTES, DIGESTS)
+"""Tables in ranges of a day, in the order in which the disk budget lets them go."""
+DAY = timedelta(days=1)
 
 
 def missing(

@@ -21,6 +21,7 @@ UNGUARDED = {
     "scan_other": "reached through views only",
     "reading_text": "reached through views only",
     "batch": "reached through views only",
+    "device_minutes": "reached through views only",
     "rollup_minute": "reached through views only",
     "rollup_hour": "reached through views only",
 }

@@ -37,6 +37,7 @@ from muster.watch import Watch
 from store.migrations import migrate
 from store.roles import set_passwords
 from tests.conftest import a_free_port
+from tests.integration.evidence.examined import examined
 from tests.integration.ingest.pretend import Gateway, Installation, now_us
 from tests.scan_builder import ScanBuilder
 
@@ -260,6 +261,11 @@ async def under_load(road: Road, rounds: int, victims: tuple[str, ...], seed: in
     names = "select count(*), count(distinct (gateway, partition, epoch, sequence)) from batch"
     ((batches, distinct),) = road.rows(names)
     assert batches == distinct > 0
+    for part in road.workers:
+        part.stop()
+    report = await examined(road.dsn)
+    assert (report.differences, report.expired) == ([], 0)
+    assert report.same > 0
 
 
 async def _is_down(road: Road) -> bool:

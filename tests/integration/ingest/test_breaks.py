@@ -7,7 +7,7 @@ import pytest
 from nats.aio.client import Client
 
 from bus import subjects
-from ingest import partition, stream
+from ingest import partition, roll, stream
 from ingest.stream import Break, Extent
 from muster.clock import to_datetime
 from tests.conftest import Bus, Database
@@ -104,6 +104,7 @@ async def test_a_database_put_back_to_an_earlier_state_is_a_gap(
         for _ in range(5):
             last = await gateway.send(bus, 0, scans_of(gateway.in_partition(0)))
         await stored(database, last)
+    async with worker(database, nats, bus):  # the one before wrote its minute down when it left
         await purged(bus, 1)
     with psycopg.connect(database.owner, autocommit=True) as owner:
         owner.execute("update stream_position set sequence = %s where partition = 0", (early,))
@@ -130,6 +131,20 @@ async def purged(bus: Client, messages: int) -> None:
             await asyncio.sleep(0.05)
 
 
+async def test_the_stream_keeps_what_is_not_digested_yet(
+    gateway: Gateway, database: Database, nats: Bus, bus: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partition, "PURGE_EVERY_S", 0.1)
+    monkeypatch.setattr(roll, "MINUTE_US", 3600 * 1_000_000)  # no minute ends within this test
+    async with worker(database, nats, bus):
+        for _ in range(3):
+            await stored(database, await gateway.send(bus, 0, scans_of(gateway.in_partition(0))))
+        await until(lambda: len(rows(database.owner, "select 1 from presence_memory")) == 1)
+        for _ in range(3):
+            await asyncio.sleep(0.2)
+            assert sum((await held(bus)).values()) == 3
+
+
 async def test_a_purge_leaves_the_last_stored_message_and_all_that_is_still_needed(
     gateway: Gateway, database: Database, nats: Bus, bus: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,6 +154,7 @@ async def test_a_purge_leaves_the_last_stored_message_and_all_that_is_still_need
             last = await gateway.send(bus, number % 3, scans_of(gateway.in_partition(number % 3)))
         for each in range(3):
             await stored(database, last - 2 + each, each)
+    async with worker(database, nats, bus):  # the one before wrote its minute down when it left
         await purged(bus, 3)
         assert await held(bus) == {subjects.batch(number, gateway.number): 1 for number in range(3)}
     async with worker(database, nats, bus):

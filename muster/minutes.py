@@ -1,0 +1,79 @@
+"""Device-minutes: of every device that was recorded in a minute how much, from when to when, and its digest."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muster.canonical import Arranged
+from muster.events import TextReading
+from muster.scans import NULL_BITS, Scans, sums
+
+RECORD = np.dtype(
+    [
+        ("device", ">u4"),
+        ("scans", ">u4"),
+        ("texts", ">u4"),
+        ("readings", ">u4"),
+        ("good", ">u4"),
+        ("first_time", ">i8"),
+        ("last_time", ">i8"),
+        ("first_received", ">i8"),
+        ("last_received", ">i8"),
+        ("digest", "u1", (32,)),
+    ]
+)
+"""One device in one minute: how much was stored, from when to when (µs), and the SHA-256 of its canonical bytes."""
+
+_COUNTS = ("scans", "texts", "readings", "good")
+_FIRST = ("first_time", "first_received")
+_LAST = ("last_time", "last_received")
+
+
+def of_scans(scans: Scans, found: Arranged) -> NDArray[np.void]:
+    """Return a record of each device's scans, (k,) by device, without a digest.
+
+    A place without value whose quality is Good holds no reading.
+    """
+    starts = found.starts
+    records = np.zeros(len(starts), RECORD)
+    if not len(records):
+        return records
+    present = scans.value.view(np.uint64) != NULL_BITS
+    good = present
+    if scans.quality is not None:
+        good = present & (scans.quality == 0)
+        present = present | (scans.quality != 0)
+    records["device"] = scans.device[found.index[starts]]
+    records["scans"] = np.diff(np.append(starts, len(found.index)))
+    records["readings"] = np.add.reduceat(sums(present, scans.offsets)[found.index], starts)
+    records["good"] = np.add.reduceat(sums(good, scans.offsets)[found.index], starts)
+    for kind, column in (("time", scans.time), ("received", scans.received)):
+        ordered = column[found.index]
+        records[f"first_{kind}"] = np.minimum.reduceat(ordered, starts)
+        records[f"last_{kind}"] = np.maximum.reduceat(ordered, starts)
+    return records
+
+
+def of_texts(texts: Sequence[TextReading]) -> NDArray[np.void]:
+    """Return a record for each text, (n,), without a digest."""
+    records = np.zeros(len(texts), RECORD)
+    records["device"] = [text.device for text in texts]
+    records["texts"] = records["readings"] = 1
+    records["good"] = [text.quality == 0 for text in texts]
+    records["first_time"] = records["last_time"] = [text.time for text in texts]
+    records["first_received"] = records["last_received"] = [text.received for text in texts]
+    return records
+
+
+def merged(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
+    """Return one record for each device of all `parts`, (k,) by device, without a digest."""
+    every = np.concatenate([np.empty(0, RECORD), *parts]).astype(RECORD)  # joining forgets the byte order
+    every = every[np.argsort(every["device"], kind="stable")]
+    starts = np.flatnonzero(np.diff(every["device"].astype(np.int64), prepend=-1))
+    records = every[starts]
+    if len(records):
+        for names, ufunc in ((_COUNTS, np.add), (_FIRST, np.minimum), (_LAST, np.maximum)):
+            for name in names:
+                records[name] = ufunc.reduceat(every[name].astype(np.int64), starts)
+    return records
