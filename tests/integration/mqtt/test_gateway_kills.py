@@ -12,7 +12,7 @@ import msgspec
 
 from bus.envelope import Batch
 from tests.faults.gateway.road import everything, lay, put, stored_once
-from tests.faults.gateway.test_kills import GATEWAY, Process, Server
+from tests.faults.gateway.works import GATEWAY, Process, Server
 from tests.integration.mqtt.brokers import Broker, device, mosquitto, publisher, tag
 
 DEVICES = range(1, 6)

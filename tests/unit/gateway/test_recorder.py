@@ -1,117 +1,18 @@
 """The recorder loses nothing while the disk refuses, pauses rooms while it must, and says every gap."""
 
-import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bus.envelope import Batch, decode
 from bus.subjects import PARTITIONS
-from gateway.collector import Collector
 from gateway.outbox.folder import Folder
-from gateway.outbox.store import Outbox
-from gateway.recorder import GRACE_S, RETRY_S, Recorder
-from gateway.recovery import Recovered, absence, recover
-from muster.clock import SECOND_US, ManualClock
+from gateway.recorder import GRACE_S, RETRY_S
+from gateway.recovery import recover
+from muster.clock import SECOND_US
 from muster.errors import Unavailable
 from muster.events import Event
-from muster.scans import How
-
-KEY = Ed25519PrivateKey.generate()
-BEAT_S = 0.05
-
-
-class Bench:
-    """A gateway's recorder on a folder, driven beat by beat."""
-
-    def __init__(self, path: Path, clock: ManualClock, limit: int = 1 << 20) -> None:
-        self.clock = clock
-        self.folder = Folder(path)
-        self.recovered: Recovered = recover(self.folder, limit, 3, KEY, clock.now_us())
-        self.collector = Collector(self.recovered.next_number)
-        self.outbox: Outbox = self.recovered.outbox
-        self.recorder = Recorder(
-            self.collector,
-            self.recovered.sealer,
-            self.outbox,
-            self.recovered.journal,
-            clock,
-            0.5,
-            lambda: None,
-        )
-        self.began = clock.now_us()
-        self.recorder.begin(absence(self.recovered.before, self.recovered.tail, self.began))
-        self.given: list[int] = []
-
-    def poll(self, device: int = 1) -> None:
-        """Answer one poll, unless rooms were told to stop."""
-        if not self.collector.full:
-            now = self.clock.now_us()
-            self.collector.scan(device, now, now, 1, np.array([float(now)]), None, How.SOLICITED)
-            self.given.append(now)
-
-    async def beat(self, count: int = 1, poll: bool = True) -> None:
-        for _ in range(count):
-            self.clock.advance(BEAT_S / 2)
-            if poll:
-                self.poll()
-            self.clock.advance(BEAT_S / 2)
-            self.recorder.beat()
-            while self.recorder._sealing is not None or self.recovered.journal.waiting:
-                await asyncio.sleep(0)
-
-    def kill(self) -> None:
-        """Let go of everything as a killed process does: nothing more is sealed."""
-        self.recorder.close()
-        self.outbox.close()
-        self.folder.close()
-
-    async def settled(self) -> list[Batch]:
-        """Take all batches once everything is sealed."""
-        await self.beat(11, poll=False)
-        return self.taken()
-
-    def taken(self) -> list[Batch]:
-        """Take all batches from the outbox."""
-        found: list[Batch] = []
-        for partition in range(PARTITIONS):
-            while (sealed := self.outbox.read(partition)) is not None:
-                found.append(decode(sealed.body))
-                self.outbox.acknowledge(partition)
-        return found
-
-
-@pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Callable[..., Bench]]:
-    clock = ManualClock()
-    benches: list[Bench] = []
-
-    def make(limit: int = 1 << 20) -> Bench:
-        benches.append(Bench(tmp_path / "outbox", clock, limit))
-        return benches[-1]
-
-    yield make
-    benches[-1].kill()
-
-
-def received(batches: list[Batch]) -> list[int]:
-    return [int(at) for batch in batches for at in batch.scans.received]
-
-
-def gaps(batches: list[Batch], partition: int = 0) -> list[Event]:
-    return [
-        event
-        for batch in batches
-        for event in batch.header.events
-        if event.kind == "gap" and batch.header.partition == partition
-    ]
-
-
-Make = Callable[..., Bench]
+from tests.unit.gateway.recording import BEAT_S, KEY, Make, gaps, received
 
 
 async def test_a_first_start_says_no_gap_and_seals_what_was_polled(bench: Make) -> None:
@@ -374,61 +275,3 @@ def test_a_disk_that_refuses_at_the_start_is_unavailable_and_nothing_is_lost(
     recovered.journal.close()
     recovered.outbox.close()
     folder.close()
-
-
-async def test_what_was_put_under_a_mark_is_told_durable_only_when_it_is_sealed(bench: Make) -> None:
-    gateway = bench()
-    told: list[int] = []
-    end = gateway.collector.watch_sealed(told.append)
-    await gateway.beat()
-    mark = gateway.collector.mark()
-    assert mark is not None
-    gateway.poll()
-    await gateway.beat(2)
-    assert gateway.collector.sealed < mark
-    assert told == []
-    await gateway.beat(12)
-    assert gateway.collector.sealed >= mark
-    assert told == sorted(set(told))
-    sealed = received(gateway.taken())
-    assert sealed == gateway.given[: len(sealed)]
-    assert len(sealed) > mark
-    end()
-    count = len(told)
-    await gateway.beat(12)
-    assert len(told) == count
-
-
-async def test_a_mark_rises_over_a_restart_and_none_is_given_outside_a_watch(bench: Make) -> None:
-    first = bench()
-    await first.beat(15)
-    mark = first.collector.mark()
-    assert mark is not None
-    first.collector.full = True
-    assert first.collector.mark() is None
-    first.collector.full = False
-    first.recorder.end()
-    assert first.collector.mark() is None
-    first.kill()
-    second = bench()
-    again = second.collector.mark()
-    assert again is not None
-    assert again >= mark
-    assert second.collector.sealed == again - 1
-
-
-async def test_when_a_slot_is_parted_by_a_clock_jump_its_mark_is_durable_with_the_later_half(
-    bench: Make,
-) -> None:
-    gateway = bench()
-    await gateway.beat(3)
-    mark = gateway.collector.mark()
-    assert mark is not None
-    gateway.clock.jump(3600)
-    gateway.poll()
-    gateway.collector.tell_sealed(mark - 1)
-    gateway.recorder.beat()
-    gateway.collector.tell_sealed(mark)
-    assert gateway.collector.sealed == mark - 1
-    gateway.collector.tell_sealed(mark + 1)
-    assert gateway.collector.sealed == mark + 1
