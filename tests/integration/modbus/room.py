@@ -3,67 +3,27 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from gateway.adapter import Workplace
 from gateway.adapters.modbus.room import ModbusRoom
 from muster.clock import SystemClock
 from muster.device import Device, ReportMode, Tag
-from muster.events import Event, TextReading
 from muster.scans import How
+from tests.hearing import Hearing, Seen
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One scan as the room gave it."""
+class Recorder(Hearing[Seen]):
+    """A sink that keeps everything; what is polled is solicited."""
 
-    device: int
-    received: int
-    first: int
-    value: NDArray[np.float64]
-    quality: NDArray[np.int16] | None
-
-
-class Recorder:
-    """A sink that keeps everything."""
-
-    def __init__(self) -> None:
-        self.scans: list[Seen] = []
-        self.texts: list[TextReading] = []
-        self.events: list[Event] = []
-        self.full = False
-
-    def scan(
-        self,
-        device: int,
-        time: int,
-        received: int,
-        first: int,
-        value: NDArray[np.float64],
-        quality: NDArray[np.int16] | None,
-        how: How,
-    ) -> None:
-        assert how is How.SOLICITED
-        self.scans.append(Seen(device, received, first, value, quality))
-
-    def text(self, reading: TextReading) -> None:
-        self.texts.append(reading)
-
-    def event(self, event: Event) -> None:
-        self.events.append(event)
+    def keep(self, seen: Seen) -> None:
+        assert seen.how is How.SOLICITED
+        self.scans.append(seen)
 
     def of(self, device: int) -> list[Seen]:
         """Return a device's scans."""
         return [scan for scan in self.scans if scan.device == device]
-
-    def said(self, kind: str, device: int | None = None) -> list[Event]:
-        """Return the events of a kind."""
-        return [one for one in self.events if one.kind == kind and device in (None, one.device)]
 
 
 def tag(position: int, name: str, kind: str, **address: Any) -> Tag:

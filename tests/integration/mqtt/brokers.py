@@ -8,13 +8,11 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
@@ -23,9 +21,10 @@ from gateway.adapter import Workplace
 from gateway.adapters.mqtt.room import MqttRoom
 from muster.clock import SystemClock
 from muster.device import Device, ReportMode, Tag
-from muster.events import Event, TextReading
+from muster.events import Event
 from muster.scans import How
 from tests.conftest import a_free_port
+from tests.hearing import Hearing, Seen
 
 
 def mosquitto_program() -> str:
@@ -127,53 +126,21 @@ def publisher(broker: Broker, name: str = "press-1", **will: Any) -> Iterator[pa
         client.loop_stop()
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One scan as the room gave it."""
+class Outbox(Hearing[Seen]):
+    """A sink whose content becomes durable when `seal` is called, or at once."""
 
-    device: int
-    time: int
-    received: int
-    first: int
-    value: NDArray[np.float64]
-    quality: NDArray[np.int16] | None
-    how: How
+    def __init__(self, *, at_once: bool = True, collecting: bool = True) -> None:
+        super().__init__()
+        self.at_once, self.collecting = at_once, collecting
+        self.told: list[Callable[[int], None]] = []
 
-
-@dataclass
-class Outbox:
-    """A sink that keeps everything; what it holds becomes durable when `seal` is called, or at once."""
-
-    sealed: int = 0
-    at_once: bool = True
-    collecting: bool = True
-    full: bool = False
-    scans: list[Seen] = field(default_factory=list)
-    texts: list[TextReading] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
-    told: list[Callable[[int], None]] = field(default_factory=list)
-
-    def scan(
-        self,
-        device: int,
-        time: int,
-        received: int,
-        first: int,
-        value: NDArray[np.float64],
-        quality: NDArray[np.int16] | None,
-        how: How,
-    ) -> None:
-        self.scans.append(Seen(device, time, received, first, value, quality, how))
-        if self.at_once:
-            asyncio.get_running_loop().call_soon(self.seal)
-
-    def text(self, reading: TextReading) -> None:
-        self.texts.append(reading)
+    def keep(self, seen: Seen) -> None:
+        self.scans.append(seen)
+        self._soon()
 
     def event(self, event: Event) -> None:
-        self.events.append(event)
-        if self.at_once:
-            asyncio.get_running_loop().call_soon(self.seal)
+        super().event(event)
+        self._soon()
 
     def mark(self) -> int | None:
         return self.sealed + 1 if self.collecting else None
@@ -192,13 +159,9 @@ class Outbox:
         """Return the first value of each of a device's scans that came so."""
         return [float(one.value[0]) for one in self.scans if one.device == device and one.how is how]
 
-    def said(self, kind: str, device: int | None = None) -> list[Event]:
-        """Return the events of a kind."""
-        return [one for one in self.events if one.kind == kind and device in (None, one.device)]
-
-    def reasons(self, kind: str) -> list[str]:
-        """Return the reasons of the events of a kind."""
-        return [one.reason for one in self.said(kind)]
+    def _soon(self) -> None:
+        if self.at_once:
+            asyncio.get_running_loop().call_soon(self.seal)
 
 
 def tag(position: int, name: str, kind: str = "float64", **more: Any) -> Tag:

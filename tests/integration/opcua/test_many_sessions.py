@@ -5,16 +5,14 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from gateway.adapter import Workplace
 from gateway.adapters.opcua.room import OpcuaRoom
 from muster.clock import SystemClock
 from muster.device import Device, ReportMode, Tag
-from muster.scans import How
 from simulators.modbus.ports import free_ports
+from tests.hearing import Seen
 from tests.integration.opcua.test_session import Recorder
 from tests.peers import npm
 
@@ -30,18 +28,9 @@ class FirstScans(Recorder):
         super().__init__()
         self.first: dict[int, float] = {}
 
-    def scan(
-        self,
-        device: int,
-        time: int,
-        received: int,
-        first: int,
-        value: NDArray[np.float64],
-        quality: NDArray[np.int16] | None,
-        how: How,
-    ) -> None:
-        if quality is None:
-            self.first.setdefault(device, received / 1000)
+    def keep(self, seen: Seen) -> None:
+        if seen.quality is None:
+            self.first.setdefault(seen.device, seen.received / 1000)
 
 
 def press(number: int, port: int, own_sessions: int) -> Device:

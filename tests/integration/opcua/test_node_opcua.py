@@ -21,6 +21,7 @@ from muster.device import Device, ReportMode, Tag
 from muster.events import Event
 from muster.scans import How
 from simulators.modbus.ports import free_ports
+from tests.hearing import Seen
 from tests.integration.opcua.test_session import Recorder, until
 from tests.peers import npm
 from tests.unit.opcua.test_authorities import NOW, Party, party, revocations
@@ -158,8 +159,8 @@ class Ordered(Recorder):
         super().__init__()
         self.order: list[str] = []
 
-    def scan(self, *of: Any) -> None:
-        super().scan(*of)
+    def keep(self, seen: Seen) -> None:
+        super().keep(seen)
         self.order.append("scan")
 
     def event(self, event: Event) -> None:

@@ -5,52 +5,24 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from asyncua import Server, ua
-from numpy.typing import NDArray
 
 from gateway.adapter import Workplace
 from gateway.adapters.opcua.room import OpcuaRoom
 from muster.clock import SystemClock
 from muster.device import Device, ReportMode, Tag
 from muster.errors import RequestError
-from muster.events import Event, TextReading
 from muster.scans import How
 from simulators.modbus.ports import free_ports
+from tests.hearing import Hearing, Seen
 
 
-class Recorder:
-    """A sink that keeps scans and events."""
+class Recorder(Hearing[tuple[int, list[float], How]]):
+    """Keeps scans as device, values and how they came."""
 
-    def __init__(self) -> None:
-        self.scans: list[tuple[int, list[float], How]] = []
-        self.events: list[Event] = []
-        self.full = False
-        self.sealed = 0
-
-    def scan(
-        self,
-        device: int,
-        time: int,
-        received: int,
-        first: int,
-        value: NDArray[np.float64],
-        quality: NDArray[np.int16] | None,
-        how: How,
-    ) -> None:
-        self.scans.append((device, value.tolist(), how))
-
-    def text(self, reading: TextReading) -> None: ...
-
-    def event(self, event: Event) -> None:
-        self.events.append(event)
-
-    def mark(self) -> int | None:
-        return 1
-
-    def watch_sealed(self, told: Callable[[int], None]) -> Callable[[], None]:
-        return lambda: None
+    def keep(self, seen: Seen) -> None:
+        self.scans.append((seen.device, seen.value.tolist(), seen.how))
 
 
 async def serve(port: int) -> Server:

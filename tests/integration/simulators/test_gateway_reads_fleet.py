@@ -11,38 +11,28 @@ from gateway.adapter import Workplace, protocols
 from muster.clock import SystemClock
 from muster.device import Device, ReportMode, Tag
 from muster.events import Event, TextReading
-from muster.scans import How
 from simulators.fleet.book import demo_book
+from tests.hearing import Hearing, Seen
 from tests.integration.simulators.fleets import working
 
 DEVICES = 520
 WORKPLACE = Workplace(1, "test", Path("rooms"))
 
 
-class Basket:
+class Basket(Hearing[Seen]):
     """A sink that keeps the newest scan and the identities of each device."""
 
-    full = False
-
     def __init__(self) -> None:
-        self.scans: dict[int, NDArray[np.float64]] = {}
+        super().__init__()
+        self.newest: dict[int, NDArray[np.float64]] = {}
         self.origins: dict[int, str | None] = {}
         self.serials: dict[int, str] = {}
         self.errors: list[Event] = []
 
-    def scan(
-        self,
-        device: int,
-        time: int,
-        received: int,
-        first: int,
-        value: NDArray[np.float64],
-        quality: NDArray[np.int16] | None,
-        how: How,
-    ) -> None:
-        assert first == 1
-        assert quality is None
-        self.scans[device] = value
+    def keep(self, seen: Seen) -> None:
+        assert seen.first == 1
+        assert seen.quality is None
+        self.newest[seen.device] = seen.value
 
     def text(self, reading: TextReading) -> None:
         raise AssertionError(f"no tag of the fleet is text: {reading}")
@@ -87,7 +77,7 @@ async def test_every_device_is_read_whole_within_its_limits_and_known_as_a_simul
             work = group.create_task(room.run())
             await room.configure(devices)
             async with asyncio.timeout(90):
-                while len(basket.scans) < DEVICES or len(basket.origins) < DEVICES:
+                while len(basket.newest) < DEVICES or len(basket.origins) < DEVICES:
                     await asyncio.sleep(0.1)
             work.cancel()
     assert basket.errors == []
@@ -95,11 +85,11 @@ async def test_every_device_is_read_whole_within_its_limits_and_known_as_a_simul
     serials = {station.code: station.serial_number for station in fleet.stations.values()}
     for number, device in devices.items():
         assert basket.serials[number] == serials[device.code]
-        assert len(basket.scans[number]) == len(device.tags)
-        for tag, value in zip(device.tags, basket.scans[number].tolist(), strict=True):
+        assert len(basket.newest[number]) == len(device.tags)
+        for tag, value in zip(device.tags, basket.newest[number].tolist(), strict=True):
             assert tag.low is None or value >= tag.low - 1e-3, (device.code, tag.name, value)
             assert tag.high is None or value <= tag.high + 1e-3, (device.code, tag.name, value)
-    shown = {device.code: basket.scans[number] for number, device in devices.items()}
+    shown = {device.code: basket.newest[number] for number, device in devices.items()}
     power = next(tag.position for tag in devices[1].tags if tag.name == "active_power")
     assert devices[1].code == "EAF-001"
     assert np.isfinite(shown["EAF-001"][power - 1])
@@ -117,7 +107,7 @@ async def test_a_setpoint_written_by_the_gateway_moves_the_machine() -> None:
             work = group.create_task(room.run())
             await room.configure(devices)
             async with asyncio.timeout(30):
-                while len(basket.scans) < len(devices):
+                while len(basket.newest) < len(devices):
                     await asyncio.sleep(0.05)
             (before,) = await room.read(number, [tags["power"]])
             assert (await room.write(number, tags["speed_setpoint"], 40.0)).value == 40.0

@@ -5,13 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from deploy.protocols import protocol_infos
 from gateway.adapter import Room, Workplace, protocols
 from muster.clock import Clock, SystemClock
 from muster.device import Device, Origin, ReportMode, Tag
-from muster.scans import How
 from simulators.modbus.ports import free_ports
 from simulators.mqtt.link import Broker
 from simulators.replays.mqtt import MqttPlayer
@@ -19,6 +17,7 @@ from simulators.replays.opcua import OpcuaPlayer
 from simulators.replays.player import Player, book
 from simulators.replays.recording import load
 from simulators.serve import serve
+from tests.hearing import Seen
 from tests.integration.mqtt.brokers import mosquitto
 from tests.integration.opcua.test_session import Recorder, until
 
@@ -32,17 +31,8 @@ class Cells(Recorder):
         super().__init__()
         self.held: dict[int, set[bytes]] = {}
 
-    def scan(
-        self,
-        device: int,
-        time: int,
-        received: int,
-        first: int,
-        value: NDArray[np.float64],
-        quality: NDArray[np.int16] | None,
-        how: How,
-    ) -> None:
-        for at, cell in enumerate(value, first):
+    def keep(self, seen: Seen) -> None:
+        for at, cell in enumerate(seen.value, seen.first):
             self.held.setdefault(at, set()).add(cell.tobytes())
 
 

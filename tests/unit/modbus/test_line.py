@@ -13,8 +13,9 @@ from gateway.adapters.modbus.rest import Rest
 from gateway.adapters.modbus.station import Station
 from muster.clock import ManualClock
 from muster.device import Tag
-from muster.events import Event, TextReading
+from muster.events import TextReading
 from muster.quality import Quality
+from tests.hearing import Hearing, Seen
 from tests.unit.modbus.documents import device, tag, understood
 
 
@@ -42,25 +43,15 @@ class FakeLink:
         self.closed = True
 
 
-class FakeSink:
-    def __init__(self) -> None:
-        self.full = False
-        self.scans: list[tuple[int, list[float], list[int] | None]] = []
-        self.events: list[Event] = []
+class Heard(Hearing[tuple[int, list[float], list[int] | None]]):
+    """Keeps scans as device, values and qualities."""
 
-    def scan(
-        self, number: int, time: int, received: int, first: int, value: Any, quality: Any, how: Any
-    ) -> None:
-        self.scans.append((number, value.tolist(), None if quality is None else quality.tolist()))
+    def keep(self, seen: Seen) -> None:
+        quality = None if seen.quality is None else seen.quality.tolist()
+        self.scans.append((seen.device, seen.value.tolist(), quality))
 
     def text(self, reading: TextReading) -> None:
         raise AssertionError(reading)
-
-    def event(self, event: Event) -> None:
-        self.events.append(event)
-
-    def said(self, kind: str) -> list[str]:
-        return [event.reason for event in self.events if event.kind == kind]
 
 
 class Bench:
@@ -72,7 +63,7 @@ class Bench:
         monkeypatch.setattr(lines, "open_link", self._open)
         monkeypatch.setattr(lines, "_BREATH_S", 0.0)
         self.clock = ManualClock()
-        self.sink = FakeSink()
+        self.sink = Heard()
         self.busy: set[Line] = set()
         self.downs: list[str] = []
         self.again: list[int] = []
@@ -161,13 +152,13 @@ async def test_a_silent_device_costs_its_neighbour_one_timeout_and_rests(bench: 
     bench.due(other)
     bench.pass_time(1.0)
     bench.answer(b"\0\x07")
-    assert bench.sink.said("error") == ["modbus.timeout"]
+    assert bench.sink.reasons("error") == ["modbus.timeout"]
     for _ in range(2):
         bench.due(silent)
         bench.due(other)
         bench.answer(b"\0\x07")
     assert [request.unit for request in bench.link.sent] == [1, 2, 2, 2]
-    assert bench.sink.said("gap")[0] == "modbus.timeout"
+    assert bench.sink.reasons("gap")[0] == "modbus.timeout"
     bench.clock.advance(1.01)
     bench.due(silent)
     bench.answer(b"\0\x07")
@@ -200,7 +191,7 @@ async def test_a_reply_that_breaks_off_ends_a_numbered_connection(bench: Bench) 
     bench.link.begun = 5
     bench.pass_time(1.0)
     assert bench.links[0].closed
-    assert bench.sink.said("error") == ["modbus.short-reply"]
+    assert bench.sink.reasons("error") == ["modbus.short-reply"]
 
 
 async def test_a_peer_that_ends_an_idle_session_costs_no_poll(bench: Bench) -> None:
@@ -213,14 +204,14 @@ async def test_a_peer_that_ends_an_idle_session_costs_no_poll(bench: Bench) -> N
     assert len(bench.links) == 2
     bench.answer(b"\0\x08")
     assert [value for _, value, _ in bench.sink.scans] == [[7], [8]]
-    assert not bench.sink.said("gap")
+    assert not bench.sink.reasons("gap")
 
 
 async def test_a_session_that_never_worked_gives_no_hope_to_what_waits(bench: Bench) -> None:
     one = bench.station(A)
     bench.due(one)
     bench.line.lost("modbus.connection-closed")
-    assert bench.sink.said("gap") == ["modbus.connection-closed"]
+    assert bench.sink.reasons("gap") == ["modbus.connection-closed"]
     assert not bench.line.open
     with pytest.raises(Silence):
         await ask(bench.line, read(1, "holding", 0, 1), 1.0)
@@ -286,8 +277,8 @@ async def test_a_refused_block_is_split_until_only_the_wrong_address_is_refused(
     qualities = [quality for _, _, quality in bench.sink.scans]
     refused = Quality.REFUSED
     assert qualities == [4 * [refused], [0, 0, refused, refused], [0, 0, refused, 0], [0, 0, refused, 0]]
-    assert bench.sink.said("error") == ["modbus.illegal-address"]
-    assert not bench.sink.said("gap")
+    assert bench.sink.reasons("error") == ["modbus.illegal-address"]
+    assert not bench.sink.reasons("gap")
 
 
 async def test_a_device_behind_a_gateway_that_cannot_reach_it_has_not_answered(bench: Bench) -> None:
@@ -295,7 +286,7 @@ async def test_a_device_behind_a_gateway_that_cannot_reach_it_has_not_answered(b
     bench.due(one)
     bench.line.received(b"\x83\x0b")
     assert not bench.sink.scans
-    assert bench.sink.said("gap") == ["modbus.gateway-target-silent"]
+    assert bench.sink.reasons("gap") == ["modbus.gateway-target-silent"]
 
 
 async def test_blocks_that_were_answered_before_one_was_not_are_kept(bench: Bench) -> None:
@@ -306,8 +297,8 @@ async def test_blocks_that_were_answered_before_one_was_not_are_kept(bench: Benc
     ((_, value, quality),) = bench.sink.scans
     assert value[0] == 7
     assert quality == [0, Quality.NOT_ANSWERED]
-    assert bench.sink.said("error") == ["modbus.timeout"]
-    assert not bench.sink.said("gap")
+    assert bench.sink.reasons("error") == ["modbus.timeout"]
+    assert not bench.sink.reasons("gap")
 
 
 async def test_polls_that_came_due_during_a_slow_answer_are_its_gap(bench: Bench) -> None:
@@ -357,7 +348,7 @@ async def test_an_error_is_said_when_it_begins_and_not_for_each_poll(bench: Benc
         bench.due(one)
         bench.line.received(answer)
         bench.clock.advance(1)
-    assert bench.sink.said("error") == ["modbus.device-failure"] * 2
+    assert bench.sink.reasons("error") == ["modbus.device-failure"] * 2
     assert one.report().errors == {"modbus.device-failure": 3}
     assert [quality for *_, quality in bench.sink.scans] == [[203], [203], None, [203]]
 
@@ -396,4 +387,4 @@ async def test_why_no_session_opens_is_said_once(monkeypatch: pytest.MonkeyPatch
     bench.task.cancel()
     await asyncio.gather(bench.task, return_exceptions=True)
     assert bench.downs == ["modbus.connection-refused"]
-    assert bench.sink.said("gap") == ["modbus.connection-refused"]
+    assert bench.sink.reasons("gap") == ["modbus.connection-refused"]

@@ -1,6 +1,5 @@
 """Changes laid into scans all at once give the scans that they give one by one."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,7 +7,6 @@ import numpy as np
 from asyncua import ua
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from gateway.adapters.opcua.config import understand
 from gateway.adapters.opcua.landing import Watched
@@ -16,48 +14,21 @@ from gateway.adapters.opcua.notification import read_publish
 from gateway.adapters.opcua.station import Station
 from muster.clock import ManualClock
 from muster.device import Device, ReportMode, Tag
-from muster.events import Event, TextReading
 from muster.quality import Quality
 from muster.scans import How
+from tests.hearing import Hearing, Seen
 from tests.unit.opcua.test_notification import response, same_shape, told, values
 
 RECEIVED = 1_790_000_000_000_000
 
 
-class Kept:
-    """A sink that keeps everything, values by their bits."""
+class Kept(Hearing[Any]):
+    """Keeps values by their bits."""
 
-    def __init__(self) -> None:
-        self.scans: list[Any] = []
-        self.texts: list[TextReading] = []
-        self.events: list[Event] = []
-        self.full = False
-        self.sealed = 0
-
-    def scan(
-        self,
-        device: int,
-        time: int,
-        received: int,
-        first: int,
-        value: NDArray[np.float64],
-        quality: NDArray[np.int16] | None,
-        how: How,
-    ) -> None:
-        said = None if quality is None else quality.tolist()
-        self.scans.append((device, time, received, first, value.astype(np.float64).tobytes(), said, how))
-
-    def text(self, reading: TextReading) -> None:
-        self.texts.append(reading)
-
-    def event(self, event: Event) -> None:
-        self.events.append(event)
-
-    def mark(self) -> int | None:
-        return 1
-
-    def watch_sealed(self, told: Callable[[int], None]) -> Callable[[], None]:
-        return lambda: None
+    def keep(self, seen: Seen) -> None:
+        said = None if seen.quality is None else seen.quality.tolist()
+        bits = seen.value.astype(np.float64).tobytes()
+        self.scans.append((seen.device, seen.time, seen.received, seen.first, bits, said, seen.how))
 
 
 KINDS = ("float64", "float32", "int32", "uint64", "bool", "string", "datetime", "enum")
