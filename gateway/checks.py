@@ -6,12 +6,10 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from muster.device import Tag
+from muster.device import MOST_POSITIONS, Tag
 from muster.errors import ConfigError, RequestError
 
 M = TypeVar("M", bound=BaseModel)
-MOST_POSITIONS = 65_535
-"""A scan is as long as its highest position asks for, so that has a limit."""
 
 
 def validated(model: type[M], document: object, where: str) -> M:

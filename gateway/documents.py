@@ -6,7 +6,7 @@ import msgspec
 
 from bus import subjects
 from gateway.outbox.folder import Folder
-from muster.device import Device
+from muster.device import MOST_POSITIONS, Device
 from muster.errors import Rejected
 
 _decode = msgspec.json.Decoder(Device).decode
@@ -47,8 +47,8 @@ def decode(number: int, document: bytes) -> Device:
         raise BadDocument("interval_s", "is not above 0")
     positions: set[int] = set()
     for tag in device.tags:
-        if not 1 <= tag.position <= 32767:
-            raise BadDocument(f"tags.{tag.name}.position", "is not between 1 and 32767")
+        if not 1 <= tag.position <= MOST_POSITIONS:
+            raise BadDocument(f"tags.{tag.name}.position", f"is not between 1 and {MOST_POSITIONS}")
         if tag.position in positions:
             raise BadDocument(f"tags.{tag.name}.position", f"{tag.position} is another tag's, too")
         positions.add(tag.position)

@@ -69,6 +69,11 @@ class Tag(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     high: float | None = None
 
 
+MOST_POSITIONS = 32_767
+"""The highest position that a tag can have: a scan is as long as its highest position asks for. Each new meaning of a
+tag takes the next, so this bounds all meanings that a device's tags ever had."""
+
+
 class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a gateway must know to watch one device.
 

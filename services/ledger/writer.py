@@ -12,6 +12,7 @@ import msgspec
 import psycopg
 from psycopg import AsyncConnection
 
+from muster.device import MOST_POSITIONS
 from muster.errors import RequestError
 from muster.protocol import ProtocolInfo
 from services.ledger.checks import resolve
@@ -74,6 +75,11 @@ async def apply(
                 )
                 report.applied = True
     except psycopg.errors.IntegrityError as error:
+        if error.diag.constraint_name == "tag_position_check":
+            problem = (
+                f"a device has positions for {MOST_POSITIONS} tags, and each new meaning of one needs its own"
+            )
+            raise RequestError(problem, status=409, code="positions-used-up") from error
         raise RequestError(
             f"the database refuses the book: {error.diag.message_primary}", status=409, code="book-conflict"
         ) from error

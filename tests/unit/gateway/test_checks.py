@@ -3,9 +3,9 @@
 import pytest
 from msgspec.structs import replace
 
-from gateway.checks import raw_to_write, writable
-from muster.device import Tag
-from muster.errors import RequestError
+from gateway.checks import check_positions, raw_to_write, writable
+from muster.device import MOST_POSITIONS, Tag
+from muster.errors import ConfigError, RequestError
 
 SETPOINT = Tag(
     name="setpoint",
@@ -53,3 +53,10 @@ def test_only_a_writable_tag_of_the_device_is_written() -> None:
         with pytest.raises(RequestError) as refused:
             writable([SPEED, SETPOINT], position)
         assert refused.value.code == code
+
+
+def test_a_position_beyond_the_highest_is_refused_by_its_number() -> None:
+    check_positions([replace(SPEED, position=MOST_POSITIONS)])
+    for position in (0, MOST_POSITIONS + 1):
+        with pytest.raises(ConfigError, match="at most 32767"):
+            check_positions([replace(SPEED, position=position)])

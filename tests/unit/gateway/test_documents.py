@@ -47,6 +47,7 @@ def test_a_good_document_is_its_device() -> None:
         (changed(colour="red"), "colour"),
         (changed(tags=[{"position": 1}]), "tags[0].name"),
         (changed(tags=[{"position": 0, "name": "a", "type": "bool", "address": {}}]), "tags.a.position"),
+        (changed(tags=[{"position": 32768, "name": "a", "type": "bool", "address": {}}]), "tags.a.position"),
         (
             changed(tags=[{"position": 2, "name": n, "type": "bool", "address": {}} for n in "ab"]),
             "tags.b.position",

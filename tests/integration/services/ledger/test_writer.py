@@ -83,6 +83,20 @@ async def test_a_tag_that_comes_back_has_its_position_only_with_the_same_meaning
         assert await rows(owner, TAGS) == found
 
 
+async def test_a_device_whose_positions_are_used_up_is_told_how_many_there_are(
+    api: Connection, owner: Connection, protocols: Protocols
+) -> None:
+    await put(api, protocols, BOOK)
+    await owner.execute(
+        "insert into tag (device, position, enterprise, name, type, address, retired_at)"
+        " select id, 32767, enterprise, 'last', 'bool', '{}', now() from device"
+    )
+    with pytest.raises(RequestError, match="32767") as refused:
+        await put(api, protocols, BOOK.replace("unit: r/min", "unit: rpm"))
+    assert refused.value.code == "positions-used-up"
+    assert (await rows(owner, TAGS))[0] == (1, "speed", "r/min", True)
+
+
 async def test_label_scale_and_limits_change_in_place_and_raise_the_version_once(
     api: Connection, owner: Connection, protocols: Protocols
 ) -> None:
