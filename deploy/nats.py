@@ -1,6 +1,8 @@
 """The embedded NATS server: JetStream on disk, synced with every write, and a user for each kind of process.
 
-Each user may only do what its process does; a gateway may publish under its own number and nobody else's.
+Each user may only do what its process does; a gateway may publish under its own number and nobody else's, and of all
+device documents it reads its own: a consumer is asked for under a subject that ends with what it is to hear, and no
+other way to the bucket is open to it.
 """
 
 import asyncio
@@ -61,13 +63,9 @@ def permissions(user: str) -> tuple[list[str], list[str]]:
             [
                 f"batch.*.{number}",
                 f"$JS.API.STREAM.INFO.{_KV_STREAM}",
-                f"$JS.API.CONSUMER.CREATE.{_KV_STREAM}",
-                f"$JS.API.CONSUMER.CREATE.{_KV_STREAM}.>",
-                f"$JS.API.CONSUMER.INFO.{_KV_STREAM}.>",
-                f"$JS.API.CONSUMER.DELETE.{_KV_STREAM}.>",
+                f"$JS.API.CONSUMER.CREATE.{_KV_STREAM}.*.{_KV}.{subjects.device_keys(int(number))}",
+                f"$JS.API.CONSUMER.INFO.{_KV_STREAM}.*",
                 f"$JS.FC.{_KV_STREAM}.>",
-                f"$JS.API.DIRECT.GET.{_KV_STREAM}.>",
-                f"$JS.API.STREAM.MSG.GET.{_KV_STREAM}",
                 "$JS.API.INFO",
                 f"{_LEASES}.{subjects.lease_key(int(number))}",
                 f"$JS.API.STREAM.INFO.{_LEASE_STREAM}",

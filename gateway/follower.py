@@ -9,13 +9,17 @@ unnoticed.
 import asyncio
 import contextlib
 import random
+import secrets
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeoutError
+from nats.js import JetStreamContext
+from nats.js.api import ConsumerConfig
 from nats.js.kv import KV_DEL, KV_PURGE, KeyValue
 
 from bus import subjects
@@ -57,7 +61,7 @@ class Follower:
 
     async def run(self, client: Client) -> None:
         """Follow the store until cancelled."""
-        jetstream = client.jetstream()
+        jetstream = _Named(client)
         while True:
             try:
                 bucket = await jetstream.key_value(subjects.CONFIG_BUCKET)
@@ -139,6 +143,18 @@ class Follower:
             await asyncio.to_thread(self._copy.save, documents)
         except OSError as error:
             _log.error("documents-copy-refused", error=str(error))
+
+
+class _Named(JetStreamContext):
+    """Gives each consumer a name: then what it hears stands in the subject that asks for it, which the server checks.
+
+    The client library names none of those that watch a bucket, and no server could tell whose documents they ask for.
+    """
+
+    async def subscribe(self, subject: str, *arguments: Any, **options: Any) -> Any:
+        """Subscribe as the library does."""
+        options["config"] = ConsumerConfig(name=secrets.token_hex(16))
+        return await super().subscribe(subject, *arguments, **options)
 
 
 async def _next(watcher: KeyValue.KeyWatcher, limit_s: float) -> KeyValue.Entry | None:

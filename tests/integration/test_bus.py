@@ -1,10 +1,19 @@
 """The bus on a real NATS server: stream and bucket, request and reply, and who may do what."""
 
+import asyncio
+import json
+from pathlib import Path
+
 import pytest
 from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js.errors import APIError
 
 from bus import connection, subjects
+from gateway.documents import Copy
+from gateway.follower import Follower
+from gateway.outbox.folder import Folder
 from muster.errors import ConfigError, RequestError, Unavailable
 from tests.conftest import Bus
 
@@ -61,15 +70,72 @@ async def test_a_gateway_publishes_under_its_own_number_only(nats: Bus, bus: Cli
     assert (await bus.jetstream().stream_info(subjects.STREAM)).state.messages == 1
 
 
-async def test_a_gateway_follows_its_documents_with_its_own_permissions(nats: Bus, bus: Client) -> None:
+async def test_a_gateway_follows_its_documents_with_its_own_permissions(
+    nats: Bus, bus: Client, tmp_path: Path
+) -> None:
     bucket = await connection.ensure_bucket(bus.jetstream())
     await bucket.put(subjects.device_key(1, 7), b"{}")
+    applied: list[dict[int, bytes]] = []
+
+    async def apply(documents: dict[int, bytes]) -> None:
+        applied.append(documents)
+
     gateway = await connection.connect(nats.settings("gateway-1"), "gateway-1")
-    watcher = await (await connection.ensure_bucket(gateway.jetstream())).watch(subjects.device_keys(1))
-    entry = await watcher.updates(timeout=5)
-    assert entry is not None
-    assert entry.key == subjects.device_key(1, 7)
-    await watcher.stop()
+    follower = Follower(1, Copy(Folder(tmp_path), 1), apply)
+    following = asyncio.create_task(follower.run(gateway))
+    try:
+        async with asyncio.timeout(10):
+            while applied[-1:] != [{7: b"{}"}]:
+                await asyncio.sleep(0.02)
+            await bucket.put(subjects.device_key(1, 9), b"{}")
+            while applied[-1:] != [{7: b"{}", 9: b"{}"}]:
+                await asyncio.sleep(0.02)
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await gateway.close()
+
+
+async def test_a_gateway_reads_no_documents_but_its_own(nats: Bus, bus: Client) -> None:
+    """Every way into the bucket that JetStream has, asked raw, with a filter for another's or for all documents."""
+    bucket = await connection.ensure_bucket(bus.jetstream())
+    await bucket.put(subjects.device_key(1, 7), b"mine")
+    await bucket.put(subjects.device_key(2, 8), b"another's")
+    gateway = await connection.connect(nats.settings("gateway-1"), "gateway-1")
+    heard: list[bytes] = []
+
+    async def hear(message: Msg) -> None:
+        heard.append(message.data)
+
+    inbox = gateway.new_inbox()
+    await gateway.subscribe(inbox, cb=hear)
+    stream, api, own = "KV_config", "$JS.API", f"$KV.config.{subjects.device_keys(1)}"
+    for wanted in (f"$KV.config.{subjects.device_keys(2)}", "$KV.config.>", ""):
+        config = {"name": "n", "deliver_subject": inbox, "ack_policy": "none", "deliver_policy": "all"}
+        one = json.dumps({"stream_name": stream, "config": {**config, "filter_subject": wanted}}).encode()
+        many = {**config, "filter_subjects": [own, wanted] if wanted else []}
+        asked = {
+            f"{api}.CONSUMER.CREATE.{stream}": one,
+            f"{api}.CONSUMER.CREATE.{stream}.n": json.dumps({"stream_name": stream, "config": many}).encode(),
+            f"{api}.CONSUMER.CREATE.{stream}.n.{wanted or '>'}": one,
+            f"{api}.CONSUMER.CREATE.{stream}.n.{own}": one,
+            f"{api}.CONSUMER.DURABLE.CREATE.{stream}.n": one,
+            f"{api}.DIRECT.GET.{stream}.$KV.config.{subjects.device_key(2, 8)}": b"",
+            f"{api}.DIRECT.GET.{stream}": b'{"seq": 2}',
+            f"{api}.STREAM.MSG.GET.{stream}": b'{"seq": 2}',
+            f"{api}.CONSUMER.NAMES.{stream}": b"",
+        }
+        answers = await asyncio.gather(
+            *(gateway.request(subject, body, timeout=0.5) for subject, body in asked.items()),
+            return_exceptions=True,
+        )
+        for subject, answer in zip(asked, answers, strict=True):
+            if not isinstance(answer, NatsTimeoutError):  # permitted as a subject, refused for what it holds
+                assert isinstance(answer, Msg), (subject, answer)
+                assert "error" in json.loads(answer.data), (subject, answer.data)
+                assert subject.endswith(own), subject
+    await gateway.flush()
+    assert heard == []
     await gateway.close()
 
 
