@@ -7,7 +7,6 @@ QoS 2 adds nothing to that, and paho would send its PUBREC before anybody keeps 
 """
 
 import asyncio
-import contextlib
 import hashlib
 import random
 import secrets
@@ -18,12 +17,12 @@ import structlog
 from paho.mqtt import client as paho
 
 from gateway.adapter import Sink, Workplace
-from gateway.adapters.mqtt.connection import Connection
+from gateway.adapters.mqtt.connection import Connection, discard, opened
 from gateway.adapters.mqtt.deliveries import Deliveries
 from gateway.adapters.mqtt.packets import Message
 from gateway.adapters.mqtt.receipts import Receipts, digest_of
 from gateway.adapters.mqtt.settings import BrokerSettings, Tls
-from gateway.adapters.mqtt.wire import CONNACK_REASONS, Refused, Wire, password_of, tls_context
+from gateway.adapters.mqtt.wire import Refused, Wire, password_of, tls_context
 from muster.clock import Clock
 from muster.errors import ConfigError, RequestError, Unavailable
 
@@ -61,10 +60,12 @@ class BrokerSession:
         will: Will | None = None,
         *,
         lasting: bool = True,
+        fresh: bool = False,
     ) -> None:
         """on_message: must put what it keeps into the sink before it returns.
 
         lasting: False for listening a moment, under an id of its own, without the broker keeping anything.
+        fresh: what the broker kept under this id before is not wanted, for somebody else may have heard it.
         """
         self.settings = settings
         self.connected = False
@@ -77,7 +78,7 @@ class BrokerSession:
         self._clock = clock
         self._on_message, self._on_up, self._on_down = on_message, on_up, on_down
         self.will = will
-        self._lasting = lasting
+        self._lasting, self._fresh = lasting, fresh
         self._filters: dict[str, int] = {}
         mark = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:8]
         self.client_id = settings.client_id or f"muster-{workplace.name}-{workplace.folder.name}-{mark}"
@@ -139,35 +140,22 @@ class BrokerSession:
         loop = asyncio.get_running_loop()
         self._answered = loop.create_future()
         context, password = await asyncio.to_thread(self._prepare)
-        wire = Wire(self.settings, self.client_id, password, self._lasting, context)
+        if self._fresh and self.settings.version == "3.1.1":
+            await discard(self.settings, self.client_id, password, context)
+            self._fresh = False
+        wire = Wire(self.settings, self.client_id, password, self._lasting, context, fresh=self._fresh)
         if self.will is not None:
             wire.will_set(*self.will)
         wire.on_connect = wire.later(self._connack)
         wire.on_message = wire.later(self._twice)
         wire.on_subscribe = wire.later(self._subscribed)
         wire.on_unsubscribe = wire.later(self._unsubscribed)
-        opening = asyncio.ensure_future(asyncio.to_thread(wire.open))
-        try:
-            await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            with contextlib.suppress(Refused):
-                await opening
-            wire.close()
-            raise
+        await opened(wire)
         five = self.settings.version == "5"
         link = self._link = Connection(wire, five, self._clock.now_us, self._keeping, self._heard)
         try:
-            async with asyncio.timeout(self.settings.connect_timeout_ms / 1000):
-                either: list[asyncio.Future[Any]] = [self._answered, link.ended]
-                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if not self._answered.done():
-                return link.ended.result()
-            code = self._answered.result()
-            if code != 0:
-                raise Refused(CONNACK_REASONS.get(code, "mqtt.refused"), code=code)
+            await link.granted_by(self._answered, self.settings.connect_timeout_ms / 1000)
             return await link.ended
-        except TimeoutError as error:
-            raise Refused("mqtt.broker-away", cause="mqtt.connect-timeout") from error
         finally:
             self._leave(link)
             if link.failure is not None:
@@ -194,7 +182,7 @@ class BrokerSession:
             self._receipts.clear()
         elif self._receipts is not None and len(self._receipts):
             asyncio.get_running_loop().call_later(_REDELIVERED_WITHIN_S, self._forget, self._link)
-        self.connected, self.resumed = True, resumed
+        self.connected, self.resumed, self._fresh = True, resumed, False
         self._ask(self._filters)
         self._on_up()
 
@@ -306,6 +294,12 @@ class BrokerSession:
             if gone:
                 self._link.wire.unsubscribe(gone)
             self._ask(new)
+
+    def part(self) -> None:
+        """Ask the broker to collect nothing more for us, should it hear that: this session is no longer needed."""
+        self.subscribe({})
+        if self._link is not None:
+            self._link.send()
 
     def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> None:
         """Publish. Raises Unavailable while the broker is away, RequestError for a topic that cannot be."""

@@ -4,12 +4,15 @@ Everything that came with one read is handed on together, and everything that is
 """
 
 import asyncio
+import contextlib
+import ssl
 from collections.abc import Callable
 from typing import Any
 
 from gateway.adapters.mqtt.buffered import CHUNK_BYTES
 from gateway.adapters.mqtt.packets import Message, Packets
-from gateway.adapters.mqtt.wire import DISCONNECT_REASONS, Refused, Wire
+from gateway.adapters.mqtt.settings import BrokerSettings
+from gateway.adapters.mqtt.wire import CONNACK_REASONS, DISCONNECT_REASONS, Refused, Wire
 from muster.errors import Rejected, Unavailable
 
 _MISC_S = 1.0
@@ -50,6 +53,19 @@ class Connection:
         loop.add_reader(self._descriptor, self._readable)
         self._timer = loop.call_later(_MISC_S, self._beat)
         self.send()
+
+    async def granted_by(self, answered: "asyncio.Future[int]", within_s: float) -> None:
+        """Wait for the broker's CONNACK code. Raises Refused when it is not 0, or does not come."""
+        either: list[asyncio.Future[Any]] = [answered, self.ended]
+        await asyncio.wait(either, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        if answered.done():
+            code = answered.result()
+            if code != 0:
+                raise Refused(CONNACK_REASONS.get(code, "mqtt.refused"), code=code)
+        elif self.ended.done():
+            raise self.ended.result()
+        else:
+            raise Refused("mqtt.broker-away", cause="mqtt.connect-timeout")
 
     def stop(self) -> None:
         """Close it without a word to the broker, which keeps the session."""
@@ -192,3 +208,35 @@ class Connection:
         else:  # paho says so before it says what was wrong, if it was a packet
             cause = "mqtt.keepalive-timeout" if reason.value == 141 else _LOST
             self._loop.call_soon(self.end, Refused("mqtt.broker-away", cause=cause))
+
+
+async def opened(wire: Wire) -> None:
+    """Open a wire in a thread of its own, and close it again when that is cancelled. Raises Refused."""
+    opening = asyncio.ensure_future(asyncio.to_thread(wire.open))
+    try:
+        await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        with contextlib.suppress(Refused):
+            await opening
+        wire.close()
+        raise
+
+
+async def discard(
+    settings: BrokerSettings, client_id: str, password: str | None, context: ssl.SSLContext | None
+) -> None:
+    """Have the broker drop what it keeps for a client: the whole of a short MQTT 3.1.1 session. Raises Refused."""
+    answered: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    wire = Wire(settings, client_id, password, False, context)
+
+    def hear(_client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if not answered.done():
+            answered.set_result(reason.value)
+
+    wire.on_connect = wire.later(hear)
+    await opened(wire)
+    link = Connection(wire, False, lambda: 0, lambda: True, lambda messages: None)
+    try:
+        await link.granted_by(answered, settings.connect_timeout_ms / 1000)
+    finally:
+        link.stop()

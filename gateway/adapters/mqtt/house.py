@@ -41,6 +41,11 @@ class Hub(Protocol):
         ...
 
 
+def may_have_been_held(device: Device) -> bool:
+    """Tell whether another process may have heard the device since this one did: what a broker kept is not wanted."""
+    return bool(device.term)
+
+
 H = TypeVar("H", bound=Hub)
 S = TypeVar("S", bound=Speaker)
 
@@ -81,6 +86,7 @@ class BrokerRoom(WithoutCertificates, ABC, Generic[H, S]):
             if hub.empty:
                 del self._hubs[key]
                 hub.stop()
+                hub.session.part()
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
 

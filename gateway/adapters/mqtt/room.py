@@ -9,7 +9,7 @@ from gateway.adapters.mqtt import commands
 from gateway.adapters.mqtt.broker import BrokerSession, BrokerSettings, Message
 from gateway.adapters.mqtt.config import understand
 from gateway.adapters.mqtt.discovery import Ear, leaves
-from gateway.adapters.mqtt.house import BrokerRoom
+from gateway.adapters.mqtt.house import BrokerRoom, may_have_been_held
 from gateway.adapters.mqtt.station import Station
 from gateway.adapters.mqtt.topics import Directory, check_filter
 from gateway.checks import validated
@@ -23,14 +23,18 @@ _SETTLE_S = 0.02
 class _Hub:
     """One broker with its devices."""
 
-    def __init__(self, settings: BrokerSettings, workplace: Workplace, sink: Sink, clock: Clock) -> None:
+    def __init__(
+        self, settings: BrokerSettings, workplace: Workplace, sink: Sink, clock: Clock, *, fresh: bool
+    ) -> None:
         self.stations: dict[int, Station] = {}
         self._clock = clock
         self._directory: Directory[Station] = Directory()
         self._away_since: int | None = None
         self._reason: tuple[str, dict[str, Any]] | None = None
         self._settling: asyncio.TimerHandle | None = None
-        self.session = BrokerSession(settings, workplace, sink, clock, self._message, self._up, self._down)
+        self.session = BrokerSession(
+            settings, workplace, sink, clock, self._message, self._up, self._down, fresh=fresh
+        )
         self.session.on_refused = self._refused
 
     @property
@@ -128,7 +132,12 @@ class MqttRoom(BrokerRoom[_Hub, Station]):
     def _add(self, device: Device) -> tuple[_Hub, Station]:
         understood = understand(device)
         settings = understood.connection.broker
-        hub = self._hub(settings, lambda: _Hub(settings, self._workplace, self._sink, self._clock))
+        hub = self._hub(
+            settings,
+            lambda: _Hub(
+                settings, self._workplace, self._sink, self._clock, fresh=may_have_been_held(device)
+            ),
+        )
         station = Station(device, understood, self._sink, self._clock)
         hub.add(station)
         return hub, station

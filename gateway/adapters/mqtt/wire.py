@@ -74,8 +74,13 @@ class Wire(paho.Client):
         password: str | None,
         lasting: bool,
         chosen: ssl.SSLContext | None,
+        *,
+        fresh: bool = False,
     ) -> None:
-        """lasting: whether the broker keeps the session; chosen: how TLS is spoken, made by `tls_context`."""
+        """lasting: whether the broker keeps the session; chosen: how TLS is spoken, made by `tls_context`.
+
+        fresh: whether it drops first what it kept, which MQTT 3.1.1 cannot say together with `lasting`.
+        """
         self.buffered: Buffered | None = None
         self._settings = settings
         self._given = memoryview(b"")
@@ -109,7 +114,7 @@ class Wire(paho.Client):
             host,
             port,
             settings.keepalive_s,
-            clean_start=not lasting if five else paho.MQTT_CLEAN_START_FIRST_ONLY,
+            clean_start=fresh or not lasting if five else paho.MQTT_CLEAN_START_FIRST_ONLY,
             properties=properties,
         )
 

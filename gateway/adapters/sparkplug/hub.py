@@ -37,6 +37,8 @@ class Hub:
         sink: Sink,
         clock: Clock,
         limit: RebirthLimit,
+        *,
+        fresh: bool,
     ) -> None:
         self.stations: dict[int, Station] = {}
         self.nodes: dict[Node, EdgeNode] = {}
@@ -55,7 +57,7 @@ class Hub:
         mark = hashlib.sha256(host_id.encode()).hexdigest()[:8]  # two hosts at one broker are two clients
         own = Workplace(workplace.gateway, workplace.name, workplace.folder / f"sparkplug-{mark}")
         self.session = BrokerSession(
-            settings, own, sink, clock, self._message, self._up, self._down, self._will()
+            settings, own, sink, clock, self._message, self._up, self._down, self._will(), fresh=fresh
         )
         self.session.on_refused = self._refused
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from gateway.adapter import Found, Sink, Value, Workplace
 from gateway.adapters.mqtt.broker import BrokerSession, BrokerSettings
-from gateway.adapters.mqtt.house import BrokerRoom
+from gateway.adapters.mqtt.house import BrokerRoom, may_have_been_held
 from gateway.adapters.sparkplug import commands
 from gateway.adapters.sparkplug.config import understand
 from gateway.adapters.sparkplug.discovery import Ear, group_of, things_of
@@ -76,7 +76,15 @@ class SparkplugRoom(BrokerRoom[Hub, Station]):
         host_id = understood.connection.host_id or f"muster-{self._workplace.name}"
         hub = self._hub(
             (settings, host_id),
-            lambda: Hub(settings, host_id, self._workplace, self._sink, self._clock, self._limit),
+            lambda: Hub(
+                settings,
+                host_id,
+                self._workplace,
+                self._sink,
+                self._clock,
+                self._limit,
+                fresh=may_have_been_held(device),
+            ),
         )
         station = Station(device, understood, self._sink)
         hub.add(station)
