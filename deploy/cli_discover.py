@@ -25,6 +25,7 @@ Gateway = Annotated[str, typer.Option(help="code of the gateway that speaks to t
 Protocol = Annotated[str, typer.Option(help="protocol room of the gateway")]
 _LONGEST_S = 30.0
 _NO_TAGS = ("sparkplug.found-unnamed", "sparkplug.found-command")
+_FACTS = ("Properties/", "bdSeq")
 _MODELLESS = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -69,6 +70,8 @@ def as_book(
     by_change = protocols()[protocol].report_mode is ReportMode.ON_CHANGE
     models, devices = [], []
     for group, members in groups.items():
+        if all(_is_fact(one) for one in members):
+            continue
         code = _MODELLESS.sub("-", group).strip("-") or protocol
         intervals = [one["interval_s"] for one in members if one["interval_s"]]
         models.append(
@@ -93,6 +96,11 @@ def as_book(
         }
         devices.append(device)
     return {"enterprises": [{"code": enterprise, "name": enterprise}], "models": models, "devices": devices}
+
+
+def _is_fact(found: dict[str, Any]) -> bool:
+    """Tell whether it is said of a Sparkplug edge node or device itself, which the gateway reads anyway."""
+    return str(found["address"].get("metric", "")).startswith(_FACTS)
 
 
 def _named_by(protocol: str, group: str) -> dict[str, Any]:

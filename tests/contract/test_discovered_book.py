@@ -57,6 +57,7 @@ def test_each_edge_node_and_each_of_its_devices_is_a_device() -> None:
         | {"note": "sparkplug.found-command"},
         found("plant/line 1", "T", "float64", {"metric": "T"}, None),
         found("plant/line 1/press", "Motor/Speed", "int32", {"metric": "Motor", "member": ["Speed"]}, 1.0),
+        found("plant/line 3", "Make", "string", {"metric": "Properties/Hardware Make"}, None),
         found("plant/line 2", "plant/line 2", "string", {}, None) | {"note": "sparkplug.found-unnamed"},
     ]
     book = as_book("sparkplug", {"broker": {"host": "h"}}, "g", "acme", items)

@@ -134,15 +134,33 @@ def wait_until(true: Callable[[], bool], what: str, within_s: float = 90.0) -> N
 
 
 @contextmanager
+def installation(root: Path, port: int, processes: int = 1) -> Iterator[Stack]:
+    """Bring up an installation with an empty device book; `processes` of the one gateway, `demo-1`."""
+    whole = Stack(root, port)
+    config = root / "site.toml"
+    config.write_text(
+        f'api = {{port = {port}, anonymous = "operator"}}\n'
+        f'gateways = [{{code = "demo-1", processes = {processes}}}]\n',
+        "utf-8",
+    )
+    demo = [*MUSTER, "up", "--config", str(config), "--data-dir", str(root / "data")]
+    with running(Command("demo", demo, root / "demo.out", grace_s=60)) as launcher:
+        try:
+            wait_until(whole.ready, "the installation")
+            yield whole
+        except BaseException:
+            sys.stderr.write((root / "demo.out").read_text("utf-8", "replace")[-4000:])
+            raise
+        assert launcher.poll() is None
+
+
+@contextmanager
 def stack(devices: int, port: int, interval_s: float = 0.5, processes: int = 1) -> Iterator[Stack]:
     """Bring up an installation that reads `devices` counting devices, all connected when the block begins.
 
     processes: of the one gateway, `demo-1`.
     """
-    with tempfile.TemporaryDirectory(prefix="muster-stack-") as folder:
-        root = Path(folder)
-        root.chmod(0o711)
-        whole = Stack(root, port)
+    with reachable_folder() as root:
         ports = free_ports(pollcounter.endpoint_count(devices))
         book = root / "book.yaml"
         document = pollcounter.book(devices, "127.0.0.1", ports, "demo-1", interval_s)
@@ -152,31 +170,24 @@ def stack(devices: int, port: int, interval_s: float = 0.5, processes: int = 1) 
             "from simulators.serve import serve;"
             f"asyncio.run(serve(pollcounter.endpoints({devices}, '127.0.0.1', {ports}, Path(sys.argv[1]))))"
         )
-        config = root / "site.toml"
-        config.write_text(
-            f'api = {{port = {port}, anonymous = "operator"}}\n'
-            f'gateways = [{{code = "demo-1", processes = {processes}}}]\n',
-            "utf-8",
-        )
-        demo = [*MUSTER, "up", "--config", str(config), "--data-dir", str(root / "data")]
+        command = [sys.executable, "-c", equipment, str(root / "answers.log")]
         with (
-            running(
-                Command(
-                    "equipment", [sys.executable, "-c", equipment, str(whole.log)], root / "equipment.out"
-                )
-            ),
-            running(Command("demo", demo, root / "demo.out", grace_s=60)) as launcher,
+            running(Command("equipment", command, root / "equipment.out")),
+            installation(root, port, processes) as whole,
         ):
-            try:
-                wait_until(whole.ready, "the installation")
-                report = whole.muster("import", str(book))
-                assert report["applied"], report
-                wait_until(lambda: whole.connected() == devices, "every device connected")
-                yield whole
-            except BaseException:
-                sys.stderr.write((root / "demo.out").read_text("utf-8", "replace")[-4000:])
-                raise
-            assert launcher.poll() is None
+            report = whole.muster("import", str(book))
+            assert report["applied"], report
+            wait_until(lambda: whole.connected() == devices, "every device connected")
+            yield whole
+
+
+@contextmanager
+def reachable_folder() -> Iterator[Path]:
+    """Make a folder that an unprivileged server can reach."""
+    with tempfile.TemporaryDirectory(prefix="muster-stack-") as folder:
+        root = Path(folder)
+        root.chmod(0o711)
+        yield root
 
 
 def drained(whole: Stack) -> bool:
