@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from nats.aio.client import Client
 from psycopg.conninfo import make_conninfo
 
@@ -28,6 +29,9 @@ from deploy.child import running
 from simulators.modbus.ports import free_ports
 from store.migrations import migrate
 from store.roles import ROLES, set_passwords
+
+settings.register_profile("muster", suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("muster")  # no test asserts on time, not even on how long it takes to make an example
 
 
 def a_free_port() -> int:

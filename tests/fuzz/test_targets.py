@@ -29,7 +29,7 @@ def test_whole_and_damaged_messages_break_nothing(name: str) -> None:
     for seed in SEEDS[name]:
         TARGETS[name](seed)
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     @given(damaged(SEEDS[name]) | st.binary(max_size=64))
     def holds(data: bytes) -> None:
         TARGETS[name](data)

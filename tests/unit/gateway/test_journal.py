@@ -100,7 +100,7 @@ def test_a_file_is_never_overwritten_while_a_slot_in_it_is_not_sealed(tmp_path: 
     assert recover(tmp_path, 0)[0] == slots
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(seals=[(10, 5), (2, 4), (1, 6)])  # the file that is not written still holds slots to be sealed
 @given(seals=st.lists(st.tuples(st.integers(1, 12), st.integers(0, 6)), min_size=1, max_size=6))
 def test_at_any_moment_every_unsealed_slot_can_be_recovered(

@@ -101,7 +101,7 @@ def test_how_far_sealing_came_is_known_even_when_every_old_segment_is_gone(tmp_p
     again.close()
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.integers(0, 100_000), which=st.integers(0, 100))
 def test_cutting_the_newest_files_anywhere_leaves_a_prefix_of_what_was_sealed(
     written: tuple[Path, list[Sealed]], tmp_path: Path, cut: int, which: int
@@ -129,7 +129,7 @@ def test_cutting_the_newest_files_anywhere_leaves_a_prefix_of_what_was_sealed(
     shutil.rmtree(copy)
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(flips=st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100_000), st.integers(0, 7)), max_size=4))
 def test_flipped_bits_lose_batches_but_never_double_reorder_or_alter_one(
     written: tuple[Path, list[Sealed]], tmp_path: Path, flips: list[tuple[int, int, int]]

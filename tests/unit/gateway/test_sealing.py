@@ -60,7 +60,7 @@ def test_a_batch_is_signed_named_and_says_what_was_watched() -> None:
     assert [sealed.partition for sealed in seal.batches] == [0, 1], "the others had nothing to say yet"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     cuts=st.lists(st.integers(1, 30), min_size=1, max_size=8),
     devices=st.integers(0, 9),

@@ -49,7 +49,7 @@ PLACES = len(KINDS) + 2
 known = st.integers(1, STATIONS * PLACES)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     st.lists(st.tuples(known, values()), min_size=1, max_size=12)
     | st.tuples(known, same_shape).map(

@@ -138,7 +138,7 @@ def check(found: Changes, at: int, handle: int, wanted: ua.DataValue) -> None:
             assert isinstance(raw, float) or int(found.value[at]) == raw
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     st.lists(
         st.lists(st.tuples(handles, values()), max_size=8)
@@ -205,7 +205,7 @@ def test_what_is_cut_short_is_rejected_whole(end: int) -> None:
         read_publish(SAMPLE[:end])
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(st.binary(max_size=80), st.integers(0, len(SAMPLE)), st.integers(0, 255))
 def test_garbage_is_rejected_or_read_and_never_ends_anything(garbage: bytes, at: int, octet: int) -> None:
     spoilt = SAMPLE[:at] + bytes([octet]) + SAMPLE[at + 1 :]

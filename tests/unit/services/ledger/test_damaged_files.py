@@ -35,7 +35,7 @@ def understood(book: Book) -> None:
         assert problem.say("en")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=200), formats)
 @example(b"\xff\xfe\x00", "csv")
 @example(b"PK\x05\x06" + bytes(18), "xlsx")
@@ -43,14 +43,14 @@ def test_arbitrary_bytes_are_a_book(data: bytes, form: Format) -> None:
     understood(load(data, form))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(st.sampled_from("ac:-[]{}&*!|>'\"%@`,\n\t #?0~é\x85"), max_size=60))
 def test_arbitrary_markup_is_a_book(text: str) -> None:
     understood(load(text.encode(), "yaml"))
     understood(load(text.encode(), "csv", sheet="devices"))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, len(YAML) - 1), st.binary(max_size=4), st.integers(0, 8))
 def test_a_damaged_document_is_a_book(place: int, put: bytes, cut: int) -> None:
     understood(load(YAML[:place] + put + YAML[place + cut :], "yaml"))
@@ -64,7 +64,7 @@ def parts() -> dict[str, bytes]:
 PARTS = parts()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(sorted(PARTS)), st.floats(0, 1), st.binary(max_size=6), st.integers(0, 30))
 def test_a_workbook_with_a_damaged_part_is_a_book(name: str, where: float, put: bytes, cut: int) -> None:
     sink = io.BytesIO()
@@ -77,7 +77,7 @@ def test_a_workbook_with_a_damaged_part_is_a_book(name: str, where: float, put: 
     understood(load(sink.getvalue(), "xlsx"))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.floats(0, 1), st.binary(min_size=1, max_size=3))
 def test_a_damaged_archive_is_a_book(where: float, put: bytes) -> None:
     place = int(where * len(WORKBOOK))

@@ -155,7 +155,7 @@ def unchanged(found: Registered, data: bytes, file: str, sheet: str | None = Non
     assert report.changes == []
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(books())
 def test_an_export_that_is_imported_again_changes_nothing(found: Registered) -> None:
     unchanged(found, write_book(found, "yaml"), "book.yaml")
@@ -179,7 +179,7 @@ def restored(found: Registered, data: bytes, file: str) -> None:
     }
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(books().filter(lambda found: not found.attestations))
 def test_an_export_makes_the_same_book_on_an_empty_platform(found: Registered) -> None:
     restored(found, write_book(found, "yaml"), "book.yaml")

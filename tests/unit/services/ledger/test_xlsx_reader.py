@@ -257,7 +257,7 @@ cells = (
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.lists(cells, min_size=1, max_size=5), max_size=5))
 def test_values_are_read_as_openpyxl_reads_them(written: list[list[Any]]) -> None:
     data = workbook({"x": [["first"], *written]})
