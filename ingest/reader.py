@@ -29,7 +29,11 @@ from muster.errors import Unavailable
 log = structlog.get_logger()
 
 PULL_MESSAGES = 256
-PULL_BYTES = 16 * 2**20
+PULL_BYTES = 4 * 2**20
+"""Asked for at a time, where no message may be larger. What all partitions of a worker ask for must stay below the 64 MiB
+that a NATS server keeps for a connection: beyond that the server closes it, and all readers begin anew."""
+OVERHEAD_BYTES = 64 * 2**10
+"""Of a message besides its body: subject and headers."""
 GROUP_BYTES = 4 * 2**20
 GROUP_WAIT_S = 0.05
 EXPIRES_S = 30
@@ -58,6 +62,7 @@ class Reader:
         self._failed = ""
         self._over = False
         self._heard_at = 0.0
+        self._doubted_at = -1.0
         self._reconnects = 0
         self._ready = asyncio.Event()
         self._subscription: Subscription | None = None
@@ -143,8 +148,12 @@ class Reader:
     def _check(self) -> None:
         if not self._failed and self._client.stats["reconnects"] != self._reconnects:
             self._failed = "the connection was made anew"
-        if not self._failed and self._clock.monotonic() - self._heard_at > SILENCE_S:
-            self._failed = "no heartbeat"
+        now = self._clock.monotonic()
+        if not self._failed and now - self._heard_at > SILENCE_S:
+            if self._doubted_at < self._heard_at:
+                self._doubted_at = now  # what was said while this process was busy may only wait to be read
+            elif now - self._doubted_at > HEARTBEAT_S:
+                self._failed = "no heartbeat"
         if self._failed:
             raise Unavailable(f"consumer: {self._failed}")
 
@@ -155,7 +164,7 @@ class Reader:
         self._wanted = PULL_MESSAGES
         ask = {
             "batch": PULL_MESSAGES,
-            "max_bytes": max(PULL_BYTES, 2 * self._client.max_payload),
+            "max_bytes": max(PULL_BYTES, self._client.max_payload + OVERHEAD_BYTES),
             "expires": EXPIRES_S * 1_000_000_000,
             "idle_heartbeat": HEARTBEAT_S * 1_000_000_000,
         }

@@ -190,9 +190,43 @@ class Watch:
         np.maximum.at(self._answer, rows[steady], received[steady])
         steady_good = steady & good
         np.maximum.at(self._good, rows[steady_good], received[steady_good])
-        for index in np.flatnonzero(~steady).tolist():
+        others = self._connect(rows, good, received, np.flatnonzero(~steady), happened)
+        for index in others.tolist():
             kind = _GOOD if good[index] else _ANSWER
             happened.setdefault(int(rows[index]), []).append((int(received[index]), kind, ""))
+
+    def _connect(
+        self,
+        rows: NDArray[np.intp],
+        good: NDArray[np.bool_],
+        received: NDArray[np.int64],
+        index: NDArray[np.intp],
+        happened: dict[int, list[tuple[int, int, str]]],
+    ) -> NDArray[np.intp]:
+        """Take up together the first Good values of devices that nothing else happened to; return the other places.
+
+        What a start of many devices consists of. index: (k,), places in the other columns of what changes a state.
+        """
+        if len(index) < _MANY:
+            return index
+        row = rows[index]
+        once = np.bincount(row, minlength=len(self._device)) == 1
+        once[list(happened)] = False
+        once &= (self._state == _UNOBSERVED) & ~self._gone & ~self._said
+        first = good[index] & once[row] & (received[index] <= self._kept[row] + self._window[row])
+        begun, came = row[first], received[index][first]
+        at = np.maximum(np.maximum(came, self.since_us), self._last[begun] + 1)
+        self._good[begun] = np.maximum(self._good[begun], came)
+        self._answer[begun] = np.maximum(self._answer[begun], came)
+        self._state[begun] = _CONNECTED
+        self._last[begun] = at
+        connected = State.CONNECTED
+        self._out += [
+            Transition(device, instant, connected, "value")
+            for device, instant in zip(self._device[begun].tolist(), at.tolist(), strict=True)
+        ]
+        others: NDArray[np.intp] = index[~first]
+        return others
 
     def _ends(self) -> NDArray[np.int64]:
         """Return when each device's state ends if nothing more comes, (n,) µs; a far time for never."""
@@ -208,17 +242,17 @@ class Watch:
 
     def _expire(self, row: int, at: int) -> None:
         """Let what was fresh grow old before `at`."""
-        window = int(self._window[row])
-        if self._state[row] == State.CONNECTED and (end := int(self._good[row]) + window) < at:
-            answers = self._answer[row] + window > end
+        window, state = int(self._window[row]), int(self._state[row])
+        if state == _CONNECTED and (end := int(self._good[row]) + window) < at:
+            answers = int(self._answer[row]) + window > end
             below = State.RESPONDING if answers else self._link(row)
             self._change(row, end, below, self._reason.get(row, "value-expired"))
-        if self._state[row] == State.RESPONDING and (end := int(self._answer[row]) + window) < at:
+            state = int(self._state[row])
+        if state == _RESPONDING and (end := int(self._answer[row]) + window) < at:
             self._change(row, end, self._link(row), self._reason.get(row, "answer-expired"))
-        if self._state[row] == State.UNOBSERVED and not self._gone[row]:
-            end = int(self._kept[row]) + window
-            if end < at:
-                self._change(row, end, self._link(row), self._reason.get(row, "never-answered"))
+            state = int(self._state[row])
+        if state == _UNOBSERVED and not self._gone[row] and (end := int(self._kept[row]) + window) < at:
+            self._change(row, end, self._link(row), self._reason.get(row, "never-answered"))
 
     def _apply(self, row: int, at: int, kind: int, reason: str) -> None:
         state = State(int(self._state[row]))
@@ -247,7 +281,7 @@ class Watch:
                 self._change(row, at, State.OFFLINE, reason or "session-down")
         elif kind == _ERROR:
             self._say(row, reason)
-            if state == State.UNOBSERVED:
+            if state == _UNOBSERVED:
                 self._change(row, at, self._link(row), reason or "error")
         else:
             self._session[row] = False
@@ -350,6 +384,8 @@ _COLUMNS = {
 }
 _CONNECTED, _RESPONDING, _UNOBSERVED = int(State.CONNECTED), int(State.RESPONDING), int(State.UNOBSERVED)
 _HISTORY = int(How.HISTORY)
+_MANY = 16
+"""Changes from which on it pays to look for those that can be made together."""
 _GOOD, _ANSWER, _SESSION_UP, _ANSWERED, _ERROR, _SESSION_DOWN, _REMOVED = range(7)
 _EVENTS = {
     "session_up": _SESSION_UP,

@@ -1,5 +1,6 @@
 """A watch gives, to the microsecond, the states that the definition gives, wherever batches are cut."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from muster import watch
 from muster.errors import IntegrityError
 from muster.events import Event
 from muster.presence import Definition, State, Transition, fresh
@@ -60,6 +62,14 @@ def columns(inputs: list[Input]) -> tuple[Scans, list[Event]]:
 def batch(watch: Watch, inputs: list[Input], until: int) -> list[Transition]:
     scans, events = columns(inputs)
     return watch.advance(scans, events, until)
+
+
+@pytest.fixture(autouse=True, params=[1, 16], ids=["together", "one by one"], scope="module")
+def many(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Connect devices together, or as few as these one by one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(watch, "_MANY", request.param)
+        yield
 
 
 def started() -> Watch:
