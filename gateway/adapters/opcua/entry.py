@@ -20,6 +20,7 @@ _POLICIES = {
     "Aes128_Sha256_RsaOaep": security_policies.SecurityPolicyAes128Sha256RsaOaep,
     "Aes256_Sha256_RsaPss": security_policies.SecurityPolicyAes256Sha256RsaPss,
 }
+_LEAVE_S = 2.0
 _MODES = {"sign": ua.MessageSecurityMode.Sign, "sign_and_encrypt": ua.MessageSecurityMode.SignAndEncrypt}
 
 
@@ -84,13 +85,15 @@ def _secret(path: str) -> str:
 async def leave(client: Client) -> None:
     """Close a session, or what there is of it.
 
-    The library swallows a cancellation that comes while it ends its own tasks: it is raised afterwards.
+    The library takes a cancellation that comes meanwhile for that of its own tasks, and says nothing: it is said again.
     """
+    task = asyncio.current_task()
+    assert task is not None
+    before = task.cancelling()
     try:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(_LEAVE_S):
             await client.disconnect()
     except LOST:
         client.disconnect_socket()
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
+    if task.cancelling() > before:
         raise asyncio.CancelledError
