@@ -13,6 +13,7 @@ import yaml
 
 from bus import connection, subjects
 from deploy.console_output import DataDir, Json, show
+from deploy.progress import both
 from deploy.running import chosen, connections
 from gateway.adapter import protocols
 from muster.device import ReportMode
@@ -26,6 +27,7 @@ Protocol = Annotated[str, typer.Option(help="protocol room of the gateway")]
 _LONGEST_S = 30.0
 _NO_TAGS = ("sparkplug.found-unnamed", "sparkplug.found-command")
 _FACTS = ("Properties/", "bdSeq")
+_THUMBPRINT = re.compile(r"\b[0-9A-F]{40}\b")
 _MODELLESS = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -45,7 +47,14 @@ def discover(
     """Show what equipment offers that is in no device book yet, ready to be imported."""
     wanted = _read_connection(given)
     question = {"protocol": protocol, "connection": wanted, "search": search, "wait_s": wait_s}
-    found: list[dict[str, Any]] = asyncio.run(_ask(gateway, "discover", question, data_dir))["found"]
+    try:
+        found: list[dict[str, Any]] = asyncio.run(_ask(gateway, "discover", question, data_dir))["found"]
+    except RequestError as error:
+        shown = _THUMBPRINT.search(str(error))
+        if error.code != "opcua.certificate-waiting" or shown is None:
+            raise
+        words = both("cli.certificate-waiting", thumbprint=shown[0])
+        raise RequestError(words, status=error.status, code=error.code) from error
     if book is not None:
         text = yaml.safe_dump(
             as_book(protocol, wanted, gateway, enterprise, found), allow_unicode=True, sort_keys=False
