@@ -101,6 +101,47 @@ async def test_a_wrong_password_is_told_by_name(tmp_path: Path) -> None:
         await asyncio.gather(running, return_exceptions=True)
 
 
+@pytest.mark.parametrize("trusted", [True, pytest.param(False, marks=pytest.mark.long)])
+async def test_a_user_signs_in_by_a_certificate_that_the_server_trusts(tmp_path: Path, trusted: bool) -> None:
+    (port,) = free_ports(1)
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Reader")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(4712)
+        .not_valid_before(NOW - timedelta(days=1))
+        .not_valid_after(NOW + timedelta(days=30))
+        .sign(key, hashes.SHA256())
+    )
+    shown, secret = tmp_path / "reader.pem", tmp_path / "reader.key.pem"
+    shown.write_bytes(made.public_bytes(Encoding.PEM))
+    secret.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()))
+    if trusted:
+        users = tmp_path / "pki-users" / "trusted" / "certs"
+        users.mkdir(parents=True)
+        (users / "reader.pem").write_bytes(shown.read_bytes())
+    sink = Recorder()
+    room = OpcuaRoom(sink, SystemClock(), Workplace(1, "g", tmp_path / "room"))
+    running = asyncio.create_task(room.run())
+    user = {"certificate_file": str(shown), "key_file": str(secret)}
+    try:
+        with npm.script("node-opcua", "server.cjs", tmp_path / "peer.log", str(port), str(tmp_path / "pki")):
+            await room.configure({1: press(1, port, user, ReportMode.PERIODIC)})
+            await until(lambda: bool(room.certificates()))
+            room.decide(room.certificates()[0].thumbprint, trust=True)
+            if trusted:
+                await until(lambda: bool(sink.scans))
+            else:
+                await until(lambda: "opcua.user-refused" in sink.reasons("session_down"))
+                assert sink.scans == []
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_a_polled_device_whose_variables_are_stamped_apart_gives_one_scan_an_answer(
     tmp_path: Path,
 ) -> None:

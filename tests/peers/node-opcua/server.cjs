@@ -14,10 +14,13 @@ async function main() {
     rootFolder: folder,
     automaticallyAcceptUnknownCertificate: true,
   });
+  // users whose certificates lie in its trusted/certs sign in by them
+  const userCertificateManager = new OPCUACertificateManager({ rootFolder: `${folder}-users` });
   const server = new OPCUAServer({
     port: Number(port),
     hostname: "localhost",
     serverCertificateManager,
+    userCertificateManager,
     ...(certificateFile ? { certificateFile, privateKeyFile } : {}),
     serverInfo: { applicationUri: "urn:peer:node-opcua" },
     buildInfo: { productName: "Press controller", manufacturerName: "Honest Works", softwareVersion: "1.2" },
