@@ -256,7 +256,7 @@ def test_one_wrong_time_in_the_future_makes_no_history_of_what_follows() -> None
 KINDS: list[Kind] = ["NBIRTH", "DBIRTH", "NDATA", "DDATA", "NDEATH", "DDEATH"]
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(KINDS), PAYLOAD), max_size=10))
 def test_no_sequence_of_payloads_breaks_the_host_and_data_without_births_are_no_values(
     messages: list[tuple[Kind, Payload]],
@@ -272,6 +272,7 @@ def test_no_sequence_of_payloads_breaks_the_host_and_data_without_births_are_no_
     assert line.collector.refused == 0
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=100), st.data())
 def test_garbage_after_births_is_no_value(raw: bytes, data: st.DataObject) -> None:
     line = Line()
