@@ -31,15 +31,9 @@ def _sparkplug(payload: bytes) -> int:
     return 1
 
 
-def _telemetry(payload: bytes) -> int:
-    """Count the values in a message of ThingsBoard's gateway."""
-    return sum(len(one["values"]) for device in json.loads(payload).values() for one in device)
-
-
 READ: dict[str, tuple[str, Callable[[bytes], int]]] = {
     "json": (EVERY_TOPIC, _json),
     "sparkplug": (f"spBv1.0/{GROUP}/DDATA/#", _sparkplug),
-    "telemetry": ("v1/gateway/telemetry", _telemetry),
 }
 
 

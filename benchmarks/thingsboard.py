@@ -1,14 +1,13 @@
 """The peer from ThingsBoard: its gateway (from PyPI) beside ours, 1,000 Modbus devices × 10 tags at 1 Hz.
 
-It sends to a broker of its own over MQTT, QoS 1, with storage in memory; a listener there counts the values, and what
-did not arrive within the measured time was not delivered. It runs in its own Python and keeps its files in a folder
-that is thrown away.
+It sends to a broker of its own over MQTT, QoS 1, with storage in memory; who stands in for its platform there counts
+the values, and what did not arrive within the measured time was not delivered. It runs in its own Python and keeps its
+files in a folder that is thrown away.
 """
 
 import json
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from benchmarks.modbus_server import host
 from benchmarks.mqtt import broker
 from benchmarks.processes import cpu_s, memory_mb
 from benchmarks.servers import servers
+from benchmarks.thingsboard_platform import Platform
 from deploy.child import Command, running
 from simulators.modbus.ports import free_ports
 
@@ -66,29 +66,25 @@ def _theirs(python: Path, folder: Path, devices: int, port: int, seconds: int) -
     command = Command(
         "thingsboard", ["env", "-C", str(place), *argv], place / "out.log", environment=environment
     )
-    with broker(own, broker_port), running(command) as process:
-        time.sleep(SETTLE_S)
-        watched = psutil.Process(process.pid)
-        before, begin = cpu_s(watched), time.monotonic()
-        listener = [
-            sys.executable,
-            "-m",
-            "benchmarks.mqtt_client",
-            str(broker_port),
-            str(seconds),
-            "telemetry",
-        ]
-        told = subprocess.run(listener, capture_output=True, check=True)
-        used, took = cpu_s(watched) - before, time.monotonic() - begin
-        memory = memory_mb(watched)
-    values = int(json.loads(told.stdout)["messages"])
+    with broker(own, broker_port):
+        platform = Platform(broker_port)
+        try:
+            with running(command) as process:
+                time.sleep(SETTLE_S)
+                watched = psutil.Process(process.pid)
+                before, seen, begin = cpu_s(watched), platform.values, time.monotonic()
+                time.sleep(seconds)
+                values, used = platform.values - seen, cpu_s(watched) - before
+                took, memory = time.monotonic() - begin, memory_mb(watched)
+        finally:
+            platform.close()
     if not values:
         raise RuntimeError(f"nothing delivered: {(place / 'out.log').read_text('utf-8', 'replace')[-2000:]}")
     return {
-        "delivered_share": values / (devices * TAGS * seconds),
+        "delivered_share": values / (devices * TAGS * took),
         "core": used / took,
         "memory_mb": memory,
-        "us_per_value": 1e6 * used / took * seconds / values,
+        "us_per_value": 1e6 * used / values,
     }
 
 
