@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import (
+    day,
     demo,
     growth,
     ingest,
@@ -37,11 +38,12 @@ NAMES = (
     "queries",
     "wall",
     "demo",
+    "disk",
     "kills",
     "thingsboard",
     "growth",
 )
-NOT_QUICK = ("wall", "demo", "kills")
+NOT_QUICK = ("wall", "demo", "disk", "kills")
 
 
 def main() -> None:
@@ -86,7 +88,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="shorter: one shape each, no wall, no demo, no kills",
+        help="shorter: one shape each, no wall, no demo, no disk, no kills",
     )
     parser.add_argument("--json", action="store_true", help="no table")
     parser.add_argument("--only", choices=NAMES, help="one of them")
@@ -132,6 +134,7 @@ def _suites(given: argparse.Namespace) -> dict[str, Callable[[], dict[str, Any]]
         "queries": lambda: queries.measure(5, (520,) if given.quick else (520, 10_000)),
         "wall": lambda: wall.measure(1 if given.quick else 3, seconds),
         "demo": lambda: demo.measure(30 if given.quick else 120),
+        "disk": lambda: day.measure(200 if given.quick else 1000),
         "kills": lambda: kills.measure(4 if given.quick else 12, (given.devices or [500])[0]),
         "growth": lambda: growth.measure(lasting, sizes, given.curve, given.devices is None),
     }

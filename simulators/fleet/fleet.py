@@ -108,6 +108,13 @@ class Fleet:
             publisher.publish()
         self._stepped_at = self._clock.monotonic()
 
+    def shown(self) -> Iterator[tuple[NDArray[np.int64], Values]]:
+        """Give, kind after kind, the (n,) indexes of its stations and the (n, points) values they show now."""
+        for kind, group in {**self._groups, METER.code: self._meters}.items():
+            if group is not None:
+                index = [one.index for one in self.stations.values() if one.kind.code == kind]
+                yield np.array(index, np.int64), group.shown()
+
     def standing_s(self) -> float:
         """Return for how many seconds the machines have not moved on."""
         return self._clock.monotonic() - self._stepped_at

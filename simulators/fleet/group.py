@@ -36,6 +36,10 @@ class Group:
         """What each machine draws now."""
         return self._machines.power_kw
 
+    def shown(self) -> Values:
+        """Return (n, points) what everything that can be read says now, in engineering units."""
+        return np.stack([self._held(point) for point in self.kind.points], axis=1)
+
     def warm_up(self, moment: Moment) -> None:
         """Let the machines come to a state as after hours of work; the image is not touched."""
         settings = self._settings()
@@ -75,17 +79,21 @@ class Group:
 
     def _settings(self) -> dict[str, Values]:
         """Return what the writable points hold now."""
-        held: dict[str, Values] = {}
-        for point in self.kind.settings:
-            place = self._base + point.register
-            if point.table == "coil":
-                held[point.name] = self._image.bits[0, place].astype(np.float64)
-            elif point.bit is not None:
-                held[point.name] = (self._image.words[0, place] >> point.bit & 1).astype(np.float64)
-            else:
-                words = self._image.words[0, place[:, None] + np.arange(point.width)]
-                held[point.name] = from_registers(point, words, self.kind.word_order)
-        return held
+        return {point.name: self._held(point) for point in self.kind.settings}
+
+    def _held(self, point: Point) -> Values:
+        """Return (n,) what a point's registers or bits say now, in engineering units."""
+        place = self._base + point.register
+        if point.table in ("coil", "discrete"):
+            bits: Values = self._image.bits[0 if point.table == "coil" else 1, place].astype(np.float64)
+            return bits
+        words = self._image.words[
+            0 if point.table == "holding" else 1, place[:, None] + np.arange(point.width)
+        ]
+        if point.bit is not None:
+            flags: Values = (words[:, 0] >> point.bit & 1).astype(np.float64)
+            return flags
+        return from_registers(point, words, self.kind.word_order)
 
     def _set_initial(self, point: Point, idle: NDArray[np.bool_]) -> None:
         place = self._base + point.register

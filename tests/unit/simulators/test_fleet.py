@@ -146,3 +146,15 @@ def test_a_small_fleet_works_too(devices: int) -> None:
     small = fleet(devices=devices)
     small.step(1.0)
     assert len(small.stations) == devices
+
+
+def test_what_a_fleet_shows_is_what_is_read_of_each_station() -> None:
+    running = fleet()
+    running.step(1.0)
+    stations = list(running.stations.values())
+    seen = set()
+    for index, values in running.shown():
+        for number, shown in zip(index.tolist(), values.tolist(), strict=True):
+            assert shown == everything(running, stations[number])
+            seen.add(number)
+    assert seen == {station.index for station in stations}
