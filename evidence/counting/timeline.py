@@ -90,16 +90,19 @@ class Window:
 
 def steps(start: Times, end: Times, frm: int, to: int) -> Steps:
     """Return how many of the intervals [start, end) hold each instant of [frm, to)."""
-    instants = np.concatenate([np.array([frm], np.int64), np.maximum(start, frm), np.minimum(end, to)])
-    change = np.concatenate([[0], np.ones(len(start), np.int64), -np.ones(len(end), np.int64)])
-    # an interval outside the window must neither begin nor end in it
-    outside = np.concatenate([[False], np.tile(np.maximum(start, frm) >= np.minimum(end, to), 2)])
-    change[outside] = 0
-    instants[outside] = frm
-    unique, inverse = np.unique(instants, return_inverse=True)
-    value = np.cumsum(np.bincount(inverse, weights=change, minlength=len(unique)).astype(np.int64))
-    inside = unique < to
-    return Steps(unique[inside], value[inside], to)
+    begin, until = np.maximum(start, frm), np.minimum(end, to)
+    inside = begin < until
+    # one sort of plain numbers: the instant, and in the last bit whether an interval begins there or ends
+    key = np.concatenate([begin[inside] << 1 | 1, until[inside] << 1])
+    key.sort()
+    instant, running = key >> 1, np.cumsum((key & 1) * 2 - 1)
+    last = np.ones(len(key), np.bool_)
+    last[:-1] = instant[1:] != instant[:-1]
+    last &= instant < to
+    instant, value = instant[last], running[last]
+    if len(instant) == 0 or instant[0] > frm:
+        instant, value = np.insert(instant, 0, frm), np.insert(value, 0, 0)
+    return Steps(instant, value, to)
 
 
 def quantile(values: NDArray[np.int64], lasted: Times, share: float) -> int:
