@@ -116,7 +116,7 @@ async def _database(ways: Connections) -> list[Finding]:
                     " group by g.code order by 1"
                 )
             ).fetchall()
-            kept = await _engine(session)
+            kept = await kept_in(session)
             idle = await waiting(session)
     except (MusterError, TimeoutError) as error:
         return [Finding("database", False, "doctor.database-away", {"words": str(error)})]
@@ -141,7 +141,7 @@ async def _database(ways: Connections) -> list[Finding]:
     return found
 
 
-async def _engine(session: AsyncConnection[TupleRow]) -> Finding:
+async def kept_in(session: AsyncConnection[TupleRow]) -> Finding:
     """Say in what scans are kept, and what would be better."""
     offered = await engine.detect(session)
     facts = {"postgresql": session.info.server_version // 10_000, "timescaledb": offered.timescale}

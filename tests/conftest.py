@@ -20,6 +20,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from nats.aio.client import Client
 from psycopg.conninfo import make_conninfo
+from psycopg.rows import TupleRow
 
 from bus import connection
 from bus.settings import BusSettings
@@ -81,12 +82,23 @@ class Database:
 PASSWORDS = {role: secrets.token_hex(16) for role in ROLES}
 
 
+def _create(owner: psycopg.Connection[TupleRow], name: str, source: str) -> None:
+    """Make a database like `source`, into which the server's own workers may look just now (TimescaleDB's do)."""
+    for _ in range(10):
+        try:
+            owner.execute(f'create database "{name}" template {source}')
+            return
+        except psycopg.errors.ObjectInUse:
+            owner.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", (source,))
+    raise RuntimeError(f"{source} stays in use")
+
+
 @contextmanager
 def _template(postgres: str, source: str) -> Iterator[str]:
     """Make a migrated database to copy from; nobody, not even the server's own workers, stays connected to it."""
     name = f"muster_template_{secrets.token_hex(4)}"
     with psycopg.connect(postgres, autocommit=True) as owner:
-        owner.execute(f'create database "{name}" template {source}')
+        _create(owner, name, source)
         dsn = make_conninfo(postgres, dbname=name)
         asyncio.run(migrate(dsn))
         asyncio.run(set_passwords(dsn, PASSWORDS))

@@ -14,6 +14,7 @@ import pytest
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
+from deploy.doctor import kept_in
 from store import budget, engine, partitions
 from store.connection import connected
 from store.engine import AHEAD, BACK, SETTLE
@@ -95,6 +96,13 @@ async def answers(dsn: str) -> list[str]:
         return [repr(await (await connection.execute(query.encode())).fetchall()) for query in ASKED]
 
 
+async def turn(connection: AsyncConnection[TupleRow], until: datetime) -> int:
+    """Turn chunks into columns, as the keeper does; return how many, -1 where the edition has none."""
+    if not (await engine.detect(connection)).columnstore:
+        return -1
+    return await engine.into_columns(connection, until)
+
+
 @pytest.mark.parametrize("seed", range(3))
 async def test_both_engines_give_the_same_answers(
     owner: AsyncConnection[TupleRow], database: Database, plain_database: Database, seed: int
@@ -106,16 +114,16 @@ async def test_both_engines_give_the_same_answers(
         store(one.owner, made, now, divided=divided)
     expected = await answers(plain_database.owner)
     assert await answers(database.owner) == expected
-    assert await engine.into_columns(owner, now + 2 * HOUR + SETTLE) > 0
+    assert await turn(owner, now + 2 * HOUR + SETTLE) != 0
     assert await answers(database.owner) == expected
     late = [(*scan[:6], scan[6] + len(made)) for scan in scans(seed + 100, now)]
     for one, divided in ((database, True), (plain_database, False)):
         store(one.owner, late, now, divided=divided)
     expected = await answers(plain_database.owner)
     assert await answers(database.owner) == expected
-    assert await engine.into_columns(owner, now + 2 * HOUR + SETTLE) > 0
+    assert await turn(owner, now + 2 * HOUR + SETTLE) != 0
     assert await answers(database.owner) == expected
-    assert await engine.into_columns(owner, now + 2 * HOUR + SETTLE) == 0
+    assert await turn(owner, now + 2 * HOUR + SETTLE) <= 0
 
 
 async def test_what_was_stored_before_the_extension_came_stays(
@@ -146,7 +154,7 @@ async def test_over_budget_the_oldest_chunk_goes_whole_with_its_record(
             " from generate_series(1, 500) n",
             (now - hours * HOUR, now),
         )
-    await engine.into_columns(owner, now)
+    await turn(owner, now)
     chunks = await partitions.existing(owner, SCAN)
     assert [chunk.end - chunk.start for chunk in chunks] == [HOUR] * 5
     used = await budget.measure(owner, 2**40)
@@ -170,3 +178,21 @@ async def test_scans_of_odd_times_are_emptied_whole(
     assert rows(database.owner, "select relation, from_time from retention") == [
         ("scan_other", datetime(1999, 1, 1, tzinfo=UTC))
     ]
+
+
+async def test_the_edition_is_told_with_its_version_and_what_is_missing(
+    owner: AsyncConnection[TupleRow],
+) -> None:
+    offered = await engine.detect(owner)
+    found = await kept_in(owner)
+    assert found.key == ("doctor.engine-columns" if offered.columnstore else "doctor.engine-apache")
+    assert found.well
+    assert offered.timescale in found.says("en")
+    assert ("no columnstore" in found.says("en")) is not offered.columnstore
+
+
+async def test_without_the_extension_it_is_told_whether_the_server_has_it(plain_database: Database) -> None:
+    async with connected(plain_database.owner, "test") as connection:
+        found = await kept_in(connection)
+    assert found.key in ("doctor.engine-plain", "doctor.engine-available")
+    assert str(found.facts["postgresql"]) in found.says("en")
