@@ -89,7 +89,9 @@ def _create(owner: psycopg.Connection[TupleRow], name: str, source: str) -> None
             owner.execute(f'create database "{name}" template {source}')
             return
         except psycopg.errors.ObjectInUse:
-            owner.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", (source,))
+            owner.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", (source,)
+            )
     raise RuntimeError(f"{source} stays in use")
 
 
