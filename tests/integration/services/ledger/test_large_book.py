@@ -18,7 +18,8 @@ from services import ledger
 Connection = AsyncConnection[TupleRow]
 Protocols = Mapping[str, ProtocolInfo]
 ROWS = 100_000
-WITHIN_S = 90.0
+WITHIN_S = 600.0
+"""Far more than it takes on a machine that others use as well, and less than a statement for each row would."""
 HEADINGS = [
     "企业编码",
     "设备编码",
