@@ -35,6 +35,7 @@ class Watch:
         self._session = np.empty(0, np.bool_)
         self._gone = np.empty(0, np.bool_)
         self._said = np.empty(0, np.bool_)
+        self._found = _NOTHING
         self._reason: dict[int, str] = {}
         self._out: list[Transition | None] = []
         self._open: dict[int, tuple[int, int]] = {}
@@ -62,6 +63,7 @@ class Watch:
             self._gone = np.concatenate([self._gone, np.zeros(count, np.bool_)])
             self._said = np.concatenate([self._said, np.zeros(count, np.bool_)])
             self._order = np.argsort(self._device)
+            self._found = _NOTHING
         return changed
 
     def release(self, device: NDArray[np.int32]) -> list[Transition]:
@@ -141,9 +143,15 @@ class Watch:
         """Return the rows of devices and which of them are kept; a row is only meaning where it is."""
         if not len(self._device):
             return np.zeros(len(device), np.intp), np.zeros(len(device), np.bool_)
+        asked, rows, known = self._found
+        if len(device) == len(asked) and (device == asked).all():  # most batches speak of the same devices
+            return rows, known
         place = np.searchsorted(self._device, device, sorter=self._order)
         rows = self._order[np.minimum(place, len(self._order) - 1)]
-        return rows, self._device[rows] == device
+        known = self._device[rows] == device
+        if len(device) > 1:
+            self._found = (device.copy(), rows, known)
+        return rows, known
 
     def _offsets(
         self, scans: Scans, rows: NDArray[np.intp], kept: NDArray[np.bool_], clocks: Sequence[Event]
@@ -384,6 +392,8 @@ _COLUMNS = {
 }
 _CONNECTED, _RESPONDING, _UNOBSERVED = int(State.CONNECTED), int(State.RESPONDING), int(State.UNOBSERVED)
 _HISTORY = int(How.HISTORY)
+_NOTHING = (np.empty(0, np.int32), np.empty(0, np.intp), np.empty(0, np.bool_))
+"""Of the devices last asked for: these, their rows, and which of them are kept."""
 _MANY = 16
 """Changes from which on it pays to look for those that can be made together."""
 _GOOD, _ANSWER, _SESSION_UP, _ANSWERED, _ERROR, _SESSION_DOWN, _REMOVED = range(7)
