@@ -23,6 +23,7 @@ from benchmarks import (
     sparkplug,
     thingsboard,
     wall,
+    workers,
 )
 from benchmarks.headline import headline, table
 from benchmarks.telegraf import Telegraf
@@ -31,6 +32,7 @@ RESULTS = Path(__file__).parent / "results"
 HISTORY = "history.jsonl"
 NAMES = (
     "ingest",
+    "workers",
     "modbus",
     "opcua",
     "mqtt",
@@ -43,7 +45,7 @@ NAMES = (
     "thingsboard",
     "growth",
 )
-NOT_QUICK = ("wall", "demo", "disk", "kills")
+NOT_QUICK = ("workers", "wall", "demo", "disk", "kills")
 
 
 def main() -> None:
@@ -88,7 +90,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="shorter: one shape each, no wall, no demo, no disk, no kills",
+        help="shorter: one shape each, no second worker, no wall, no demo, no disk, no kills",
     )
     parser.add_argument("--json", action="store_true", help="no table")
     parser.add_argument("--only", choices=NAMES, help="one of them")
@@ -123,6 +125,7 @@ def _suites(given: argparse.Namespace) -> dict[str, Callable[[], dict[str, Any]]
         "ingest": lambda: ingest.measure(
             repeats + (1 if short else 2) * given.quick, 60 if given.quick else 120
         ),
+        "workers": lambda: workers.measure(1 if given.quick else 5, 400),
         "modbus": lambda: modbus.measure(
             repeats, seconds, modbus.SHAPES[:1] if short else modbus.SHAPES, peer
         ),

@@ -11,6 +11,8 @@ def headline(found: dict[str, Any]) -> dict[str, Any]:
         short["ingest_ratio"] = found["ingest"]["readings_per_s"]["ratio"]
         short["ingest_cpu_us_per_reading"] = found["ingest"]["ingest_cpu_us_per_reading"]
         short["bytes_per_reading"] = found["ingest"]["bytes_per_reading"]
+    if "workers" in found:
+        short["ingest_two_workers_ratio"] = found["workers"]["readings_per_s"]["ratio"]
     if "disk" in found:
         short |= {f"demo_{name}": value for name, value in found["disk"].items() if name.startswith("bytes_")}
     if "modbus" in found:

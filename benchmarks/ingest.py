@@ -46,7 +46,7 @@ def measure(repeats: int, seconds: int) -> dict[str, Any]:
             )
             register(around, key, [range(1, DEVICES + 1)], TAGS)
             limit = _copy(around, messages, seconds)
-            asyncio.run(_publish(around, messages))
+            asyncio.run(publish(around, messages))
             ours, cpu_us = _ingest(around, len(messages))
             cpu.append(cpu_us)
             pairs.add(ours, limit)
@@ -82,7 +82,8 @@ def _copy(around: Servers, messages: list[Message], seconds: int) -> float:
     return seconds * DEVICES * TAGS / took
 
 
-async def _publish(around: Servers, messages: list[Message]) -> None:
+async def publish(around: Servers, messages: list[Message]) -> None:
+    """Fill the stream."""
     client = await connection.connect(around.bus["launcher"], "bench")
     jetstream = client.jetstream()
     for message in messages:

@@ -46,18 +46,18 @@ def register(around: Servers, key: Ed25519PrivateKey, members: list[range], tags
 
 
 @contextmanager
-def ingesting(around: Servers) -> Iterator[psutil.Process]:
+def ingesting(around: Servers, name: str = "bench") -> Iterator[psutil.Process]:
     """Run one ingest worker."""
     settings = Settings(
-        worker="bench",
+        worker=name,
         database=around.ingest,
         bus=around.bus["ingest"],
         stream_limit_bytes=STREAM_BYTES,
     )
-    file = around.folder / "ingest.json"
+    file = around.folder / f"ingest-{name}.json"
     file.write_text(settings.model_dump_json(), "utf-8")
     argv = [sys.executable, "-m", "deploy.process", "ingest", "--settings", str(file)]
-    with running(Command("ingest", argv, around.folder / "ingest.log")) as process:
+    with running(Command("ingest", argv, around.folder / f"ingest-{name}.log")) as process:
         yield psutil.Process(process.pid)
 
 
