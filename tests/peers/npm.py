@@ -45,8 +45,9 @@ def installed(name: str) -> Path:
         (unfinished / ".complete").touch()
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.rename(folder)
-    for script in source.glob("*.cjs"):
-        shutil.copy(script, folder)
+    for pattern in ("*.cjs", "*.xml"):
+        for file in source.glob(pattern):
+            shutil.copy(file, folder)
     return folder
 
 

@@ -1,12 +1,14 @@
 """What a server offers: its variables below a node, in breadth, ready to become tags."""
 
 from collections import deque
+from datetime import datetime
 from typing import Any
 
 from asyncua import Client, ua
 
 from gateway.adapter import Found
 from gateway.adapters.opcua.config import ROOT
+from gateway.adapters.opcua.structures import Structures, leaves
 
 MOST_NODES = 5_000
 MOST_ELEMENTS = 16
@@ -30,6 +32,16 @@ _TYPES: dict[ua.VariantType, str] = {
     ua.VariantType.LocalizedText: "string",
     ua.VariantType.DateTime: "datetime",
 }
+
+_PART_TYPES: tuple[tuple[type, str], ...] = (
+    (bool, "bool"),
+    (int, "int64"),
+    (float, "float64"),
+    (str, "string"),
+    (ua.LocalizedText, "string"),
+    (datetime, "datetime"),
+)
+"""Of a structure's parts only what Python makes of them is known, so the type is the one that holds them all."""
 
 
 async def browse(
@@ -62,8 +74,9 @@ async def browse(
                     waiting.append(((*path, name), node))
     chosen = [(path, node) for path, node in variables if wanted in "/".join(path).casefold()]
     found: list[Found] = []
+    structures = Structures()
     for at in range(0, len(chosen), _AT_ONCE):
-        found += await _described(client, chosen[at : at + _AT_ONCE], root_text, namespaces)
+        found += await _described(client, chosen[at : at + _AT_ONCE], root_text, namespaces, structures)
     return found
 
 
@@ -96,6 +109,7 @@ async def _described(
     variables: list[tuple[tuple[str, ...], ua.NodeId]],
     root_text: str | None,
     namespaces: list[str],
+    structures: Structures,
 ) -> list[Found]:
     wanted = [
         ua.ReadValueId(node, attribute)
@@ -103,11 +117,20 @@ async def _described(
         for attribute in (ua.AttributeIds.Value, ua.AttributeIds.UserAccessLevel)
     ]
     answers = await client.uaclient.read(ua.ReadParameters(0, ua.TimestampsToReturn.Both, wanted))
+    shown = answers[::2]
+    await structures.learn(
+        client,
+        [node for (_, node), value in zip(variables, shown, strict=True) if _is_structure(value.Value)],
+    )
     found: list[Found] = []
     for index, (path, node) in enumerate(variables):
         value, access = answers[2 * index], answers[2 * index + 1]
         level = access.Value.Value if access.Value is not None and isinstance(access.Value.Value, int) else 0
-        found += _founds(path, _text(node, root_text, namespaces), value.Value, bool(level & 2))
+        text = _text(node, root_text, namespaces)
+        if _is_structure(value.Value):
+            found += _parts(path, text, structures.opened(value.Value.Value) or {})
+        else:
+            found += _founds(path, text, value.Value, bool(level & 2))
     return found
 
 
@@ -131,6 +154,23 @@ def _founds(path: tuple[str, ...], node: str, shown: ua.Variant | None, writable
         )
         for at, one in enumerate(shown.Value[:MOST_ELEMENTS])
     ]
+
+
+def _is_structure(shown: ua.Variant | None) -> bool:
+    return shown is not None and type(shown.Value) is ua.ExtensionObject
+
+
+def _parts(path: tuple[str, ...], node: str, fields: dict[str, Any]) -> list[Found]:
+    """Return the parts of a structure that can become tags."""
+    group, where = "/".join(path[:-1]), "/".join(path)
+    found: list[Found] = []
+    for part, value in leaves(fields, MOST_ELEMENTS):
+        kind = next((name for of, name in _PART_TYPES if isinstance(value, of)), None)
+        if kind is not None:
+            name = f"{path[-1]}_{part.replace('.', '_')}"
+            address = {"node": node, "index": part}
+            found.append(Found(f"{where}.{part}", name, kind, address, group, "", False, _plain(value)))
+    return found
 
 
 def _plain(value: Any) -> float | str | None:

@@ -74,6 +74,11 @@ class Address(_Model):
         """The steps from the node's value to the tag's."""
         return () if self.index is None else tuple(str(self.index).split("."))
 
+    @property
+    def has_field(self) -> bool:
+        """Whether the path goes into a structure."""
+        return any(not step.isdecimal() for step in self.path)
+
 
 class Security(_Model):
     """How messages are protected. Without encryption only where this says policy None and mode none."""

@@ -10,6 +10,8 @@ from asyncua import ua
 from numpy.typing import NDArray
 
 from gateway.adapters.opcua.config import INTEGERS, Place
+from gateway.adapters.opcua.structures import Structures
+from gateway.adapters.opcua.structures import step as step_into
 from muster.clock import to_us
 from muster.quality import Quality
 from muster.scans import NULL
@@ -50,8 +52,11 @@ def quality_of(status: int) -> Quality:
     return _BAD.get(status & 0xFFFF0000, Quality.BAD)
 
 
-def decode(data: ua.DataValue, place: Place) -> Decoded:
-    """Return what a data value says of a tag; never raises for anything that a server can send."""
+def decode(data: ua.DataValue, place: Place, structures: Structures | None = None) -> Decoded:
+    """Return what a data value says of a tag; never raises for anything that a server can send.
+
+    structures: those of the session, for a tag within a structure of the server's own.
+    """
     status = data.StatusCode
     quality = Quality.GOOD if status is None else quality_of(status.value)
     if quality >= Quality.BAD:
@@ -60,12 +65,16 @@ def decode(data: ua.DataValue, place: Place) -> Decoded:
     for step in place.address.path:
         if isinstance(raw, ua.Variant):
             raw = raw.Value
+        if isinstance(raw, ua.ExtensionObject):
+            raw = None if structures is None else structures.opened(raw)
+            if raw is None:
+                return Decoded(NULL, Quality.UNDECODABLE)
         if isinstance(raw, list):
             if not step.isdecimal() or int(step) >= len(raw):
                 return Decoded(NULL, Quality.NO_VALUE)
             raw = raw[int(step)]
         else:
-            raw = None if step.startswith("_") else getattr(raw, step, None)
+            raw = step_into(raw, step)
     if raw is None:
         return Decoded(NULL, Quality.NO_VALUE)
     return _typed(raw, place, quality)

@@ -181,7 +181,7 @@ class Watched:
             place = self._places[handle[at]]
             assert place is not None
             status = 0 if changes.status is None else int(changes.status[at])
-            said = decode(ua.DataValue(variant, ua.StatusCode(status)), place)
+            said = decode(ua.DataValue(variant, ua.StatusCode(status)), place, station.structures)
             value[at], quality[at] = said.value, said.quality
             if said.text is not None:
                 number, position = station.device.number, place.tag.position

@@ -67,7 +67,7 @@ class OpcuaRoom:
         received = self._clock.now_us()
         values = []
         for place, data in zip(places, answers, strict=True):
-            said = decode(data, place)
+            said = decode(data, place, station.structures)
             value = said.text if said.text is not None else said.value if said.value == said.value else None
             time = time_of(data, received)
             values.append(Value(place.tag.position, value, int(said.quality), time, received))

@@ -22,6 +22,7 @@ from gateway.adapters.opcua.prepared import Reading
 from gateway.adapters.opcua.publishing import Hole, Publisher, SubscriptionLost, subscribe
 from gateway.adapters.opcua.pulse import KEEP_ALIVE_S, Pulse
 from gateway.adapters.opcua.station import Station
+from gateway.adapters.opcua.structures import Structures
 from gateway.adapters.opcua.trust import Distrusted, Trust
 from gateway.adapters.opcua.turns import LONGEST_WAIT_S, TurnClient, Turns
 from muster.clock import Clock
@@ -60,6 +61,7 @@ class Session:
         self._publisher: Publisher | None = None
         self._server_time: Reading | None = None
         self._namespaces: list[str] = []
+        self._structures = Structures()
         self._watched = Watched()
         self._items: dict[int, tuple[Station, list[int]]] = {}
         self._subscription = 0
@@ -119,6 +121,10 @@ class Session:
     async def write(self, place: Place, raw: bool | int | float | str) -> None:
         """Write one node's value in the type that it has, or by its method. Raises Unavailable or RequestError."""
         client = self._connected()
+        if place.address.path and place.address.call is None:
+            raise RequestError(
+                "a part of an array or structure is not written alone", status=409, code="refused"
+            )
         node = client.get_node(self.node(place.address.node))
         try:
             if place.address.call is not None:
@@ -159,6 +165,7 @@ class Session:
 
     async def _subscribe(self, client: Client) -> None:
         self._namespaces = await client.get_namespace_array()
+        self._structures = Structures()
         intervals = [station.device.interval_s for station in self.stations.values()]
         asked = ua.CreateSubscriptionParameters()
         asked.RequestedPublishingInterval = max(100.0, 1000 * min(intervals, default=1.0) / 2)
@@ -246,7 +253,14 @@ class Session:
                 station.identified(
                     facts, origin_of(facts)
                 )  # a simulator's first value must not count as real
+                await self._learn(client, station)
                 self._items[station.device.number] = (station, await self._watch(client, station))
+
+    async def _learn(self, client: Client, station: Station) -> None:
+        """Ask for the structures in which tags of a device stand."""
+        within = {p.address.node for p in station.understood.places if p.address.has_field}
+        await self._structures.learn(client, [self.node(node) for node in sorted(within)])
+        station.structures = self._structures
 
     async def _watch(self, client: Client, station: Station) -> list[int]:
         if station.device.report_mode is ReportMode.POLLED:

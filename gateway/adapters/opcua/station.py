@@ -8,6 +8,7 @@ from asyncua import ua
 from gateway.adapter import Diagnostics, Sink
 from gateway.adapters.opcua.config import Place, Understood
 from gateway.adapters.opcua.decode import Groups, decode, time_of
+from gateway.adapters.opcua.structures import Structures
 from muster.clock import Clock
 from muster.device import Device, ReportMode
 from muster.events import Event, TextReading
@@ -20,7 +21,7 @@ ANSWER_EVERY_US = 4_000_000
 class Station:
     """A watched device.
 
-    read_every_s: how often it is read, or None where its notifications suffice.
+    read_every_s: how often it is read, or None where its notifications suffice. structures: those of its session.
     """
 
     def __init__(self, device: Device, understood: Understood, sink: Sink, clock: Clock) -> None:
@@ -33,6 +34,7 @@ class Station:
             ReportMode.ON_CHANGE: window_s / 2,
         }.get(device.report_mode)
         self.offset_us: int | None = None
+        self.structures: Structures | None = None
         self.sink = sink
         self._read_time = understood.connection.time == "read"
         self._clock = clock
@@ -47,7 +49,7 @@ class Station:
         number = self.device.number
         groups, good = Groups(), False
         for place, data in changes:
-            decoded = decode(data, place)
+            decoded = decode(data, place, self.structures)
             time = received if self._read_time else time_of(data, received)
             groups.add(time, place.tag.position, decoded)
             if decoded.text is not None:

@@ -19,6 +19,7 @@ from gateway.adapters.opcua.room import OpcuaRoom
 from muster.clock import SystemClock
 from muster.device import Device, ReportMode, Tag
 from muster.events import Event
+from muster.quality import Quality
 from muster.scans import How
 from simulators.modbus.ports import free_ports
 from tests.hearing import Seen
@@ -275,6 +276,48 @@ async def test_a_foreign_server_is_let_in_by_its_authority_until_that_revokes_it
             assert room.certificates() == []
             lay(folder, revocations(root, issued), NOW, issuer=False)
             await until(lambda: any(e.reason == "opcua.certificate-revoked" for e in sink.events), 40)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_the_parts_of_a_servers_own_structure_are_found_watched_and_read(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    sink = Recorder()
+    room = OpcuaRoom(sink, SystemClock(), Workplace(1, "g", tmp_path / "room"))
+    running = asyncio.create_task(room.run())
+    connection = {"url": f"opc.tcp://localhost:{port}", "security": {"policy": "None", "mode": "none"}}
+    try:
+        with npm.script("node-opcua", "server.cjs", tmp_path / "peer.log", str(port), str(tmp_path / "pki")):
+            found = {one.path: one for one in await room.discover(connection, "machine", 10.0)}
+            assert {path: one.type for path, one in found.items()} == {
+                "Machine.Running": "bool",
+                "Machine.Speed": "float64",
+                "Machine.Status.Code": "int64",
+                "Machine.Status.Text": "string",
+                "Machine.Status.Mode": "int64",
+                "Machine.Axes.0.Position": "float64",
+                "Machine.Axes.0.Limits.0": "float64",
+                "Machine.Axes.0.Limits.1": "float64",
+                "Machine.Axes.1.Position": "float64",
+                "Machine.Since": "datetime",
+            }
+            wanted = ("Speed", "Status.Code", "Axes.0.Position", "Axes.1.Limits.0", "Status.Nothing")
+            node = found["Machine.Speed"].address["node"]
+            tags = tuple(
+                Tag(at, part, "float64", {"node": node, "index": part}) for at, part in enumerate(wanted, 1)
+            )
+            device = msgspec.structs.replace(
+                press(1, port, None, ReportMode.PERIODIC), connection=connection, tags=tags
+            )
+            await room.configure({1: device})
+            await until(lambda: len(sink.scans) >= 3)
+            speed, code, position, *nothing = await room.read(1, [1, 2, 3, 4, 5])
+            assert (code.value, position.value) == (7.0, speed.value / 2)
+            assert {(one.value, one.quality) for one in nothing} == {(None, int(Quality.NO_VALUE))}
+        _, values, _ = sink.scans[-1]
+        assert values[0] == 2 * values[2] > 0
+        assert values[1] == 7.0
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

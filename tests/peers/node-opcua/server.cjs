@@ -1,9 +1,13 @@
 // An OPC UA server that nobody here wrote: presses whose variables change once a second, each in its own instant, and
 // one variable that changes 50 times a second.
+// One variable, Machine, holds a structure of the server's own (machine.xml).
 // A press of its own, Slow, takes 800 ms to say who it is, and says that it is simulated.
 // Arguments: port, folder for its certificates, how many presses (2), certificate and key (else it makes its own).
 // Says when a session is created, in ms since 1970.
 const { OPCUAServer, OPCUACertificateManager, DataType, DataValue, Variant, StatusCodes } = require("node-opcua");
+
+const path = require("path");
+const { nodesets } = require("node-opcua-nodesets");
 
 const VARIABLES = 10;
 
@@ -24,6 +28,7 @@ async function main() {
     ...(certificateFile ? { certificateFile, privateKeyFile } : {}),
     serverInfo: { applicationUri: "urn:peer:node-opcua" },
     buildInfo: { productName: "Press controller", manufacturerName: "Honest Works", softwareVersion: "1.2" },
+    nodeset_filename: [nodesets.standard, path.join(__dirname, "machine.xml")],
     userManager: { isValidUser: (user, password) => user === "reader" && password === "open sesame" },
     allowAnonymous: true,
     maxConnectionsPerEndpoint: 2 * most, // a client asks for the endpoints in a connection of its own
@@ -69,6 +74,28 @@ async function main() {
     });
     setpoint.accessLevel = setpoint.userAccessLevel = 3;
   }
+  const types = server.engine.addressSpace.getNamespaceIndex("urn:test:machine");
+  const machine = server.engine.addressSpace.findDataType("MachineType", types);
+  const whole = namespace.addVariable({
+    organizedBy: server.engine.addressSpace.rootFolder.objects,
+    browseName: "Machine",
+    nodeId: "s=Machine",
+    dataType: machine.nodeId,
+  });
+  const shown = (speed) =>
+    server.engine.addressSpace.constructExtensionObject(machine, {
+      running: true,
+      speed,
+      status: { code: 7, text: "运行", mode: 2 },
+      axes: [
+        { position: speed / 2, limits: [1.5, 2.5] },
+        { position: -1, limits: [] },
+      ],
+      since: new Date("2026-01-02T03:04:05Z"),
+    });
+  const tell = (speed) =>
+    whole.setValueFromSource(new Variant({ dataType: DataType.ExtensionObject, value: shown(speed) }), StatusCodes.Good);
+  tell(0);
   const slow = namespace.addObject({
     organizedBy: server.engine.addressSpace.rootFolder.objects,
     browseName: "Slow",
@@ -106,6 +133,7 @@ async function main() {
   let step = 0;
   setInterval(() => {
     step += 1;
+    tell(step);
     changing.forEach((variable, index) =>
       variable.setValueFromSource(new Variant({ dataType: DataType.Double, value: step + index / 100 }), StatusCodes.Good),
     );
