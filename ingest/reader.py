@@ -30,8 +30,9 @@ log = structlog.get_logger()
 
 PULL_MESSAGES = 256
 PULL_BYTES = 4 * 2**20
-"""Asked for at a time, where no message may be larger. What all partitions of a worker ask for must stay below the
-64 MiB that a NATS server keeps for a connection: beyond that the server closes it, and all readers begin anew."""
+"""How much may wait here before no more is asked for. A pull itself must let the largest message through, which the
+embedded bus bounds at 8 MB; what all partitions of a worker ask for then stays at half of the 64 MiB that a NATS server
+keeps for a connection. Beyond that the server closes it, and all readers begin anew."""
 OVERHEAD_BYTES = 64 * 2**10
 """Of a message besides its body: subject and headers."""
 GROUP_BYTES = 4 * 2**20

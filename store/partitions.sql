@@ -11,7 +11,7 @@ lock table {other} in access exclusive mode;
 
 -- name: create_partition
 -- A table like its parent, not yet part of it.
-create table {partition} (like {table} including all);
+create table {partition} (like {table} including all) with (autovacuum_vacuum_insert_threshold = -1);
 
 -- name: move_out
 -- Rows that came before their partition was made.
