@@ -73,12 +73,23 @@ class Payload(_Model):
 
 
 class Status(_Model):
-    """Where the device, or its will, says whether it has a session; the payloads that say so, or a value at `path`."""
+    """Where the device, its will or its broker says whether it has a session.
+
+    word: `payload`, whose text (or the value at `path`) is `online` or `offline`; or `topic`, whose last level is, as
+    brokers tell of their clients.
+    """
 
     topic: str
+    word: Literal["payload", "topic"] = "payload"
     path: str | None = None
     online: str = "online"
     offline: str = "offline"
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.word == "topic" and self.path is not None:
+            raise ValueError("path finds a word in a payload, and word: topic reads none")
+        return self
 
 
 class Connection(_Model):

@@ -190,10 +190,13 @@ class Station:
         return self._report
 
     def _say_status(self, status: Status, message: Message) -> None:
-        if len(message.payload) > self.understood.connection.payload.max_bytes:
+        if status.word == "payload" and len(message.payload) > self.understood.connection.payload.max_bytes:
             self._say_error("mqtt.payload-unusable", message, f"{len(message.payload)} bytes")
             return
-        word = message.payload.decode("utf-8", "replace").strip()
+        if status.word == "topic":
+            word = message.topic.rpartition("/")[2]
+        else:
+            word = message.payload.decode("utf-8", "replace").strip()
         if self._status_path is not None:
             try:
                 read = _ANY.read(message.payload)

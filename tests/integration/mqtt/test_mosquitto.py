@@ -120,6 +120,28 @@ async def test_a_status_topic_is_the_session_and_without_one_it_is_not_observabl
         await until(lambda: sink.reasons("session_down").count("mqtt.broker-away") == 2)
 
 
+async def test_a_broker_that_tells_of_its_clients_by_topic_tells_the_session(
+    broker: Broker, tmp_path: Path
+) -> None:
+    status = {
+        "topic": "nodes/+/clients/press-1/+",
+        "word": "topic",
+        "online": "connected",
+        "offline": "disconnected",
+    }
+    one, untold = device(1, broker.at, [tag(1, "t")], status=status), device(2, broker.at, [tag(1, "t")])
+    async with working(tmp_path, one, untold) as (_, sink):
+        with publisher(broker) as client:
+            send(client, {"clientid": "press-2"}, "nodes/emqx@1/clients/press-2/connected")
+            send(client, {"clientid": "press-1"}, "nodes/emqx@1/clients/press-1/connected")
+            await until(lambda: bool(sink.said("session_up", 1)))
+            send(client, {"reason": "keepalive_timeout"}, "nodes/emqx@1/clients/press-1/disconnected")
+            await until(lambda: "mqtt.status-offline" in sink.reasons("session_down"))
+            send(client, {}, "nodes/emqx@1/clients/press-1/subscribed")
+            await until(lambda: sink.reasons("error") == ["mqtt.status-unknown"])
+        assert [one.kind for one in sink.events if one.device == 1] == ["session_up", "session_down", "error"]
+
+
 async def test_a_fresh_read_waits_for_the_next_message(broker: Broker, tmp_path: Path) -> None:
     one = device(1, broker.at, [tag(1, "t", path="$.t")], interval_s=0.3)
     async with working(tmp_path, one) as (room, sink):
