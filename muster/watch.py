@@ -51,17 +51,10 @@ class Watch:
         added = device[~known]
         count = len(added)
         if count:
-            self._device = np.concatenate([self._device, added.astype(np.int32)])
-            self._window = np.concatenate([self._window, window_us[~known]])
-            self._state = np.concatenate([self._state, np.zeros(count, np.int8)])
-            self._good = np.concatenate([self._good, np.full(count, NEVER)])
-            self._answer = np.concatenate([self._answer, np.full(count, NEVER)])
-            self._kept = np.concatenate([self._kept, np.full(count, self.until_us)])
-            self._last = np.concatenate([self._last, np.full(count, NEVER)])
-            self._offset = np.concatenate([self._offset, np.zeros(count, np.int64)])
-            self._session = np.concatenate([self._session, np.zeros(count, np.bool_)])
-            self._gone = np.concatenate([self._gone, np.zeros(count, np.bool_)])
-            self._said = np.concatenate([self._said, np.zeros(count, np.bool_)])
+            begin = {"device": added, "window": window_us[~known], "kept": self.until_us}
+            for name, (dtype, blank) in _COLUMNS.items():
+                more = np.full(count, begin.get(name, blank), dtype)
+                setattr(self, f"_{name}", np.concatenate([getattr(self, f"_{name}"), more]))
             self._order = np.argsort(self._device)
             self._found = _NOTHING
         return changed
@@ -320,11 +313,8 @@ class Watch:
         open_ = self._open.get(row)
         if at <= last and open_ is not None:
             index, earlier = open_
-            if earlier == state:
-                self._out[index] = None
-                del self._open[row]
-            else:
-                self._out[index] = Transition(int(self._device[row]), last, state, reason)
+            changed = Transition(int(self._device[row]), last, state, reason)
+            self._out[index] = None if state == earlier else changed
             return
         at = max(at, last + 1)
         self._last[row] = at
@@ -356,7 +346,7 @@ class Watch:
             watch.until_us = memory.until_us
             if "offset" not in memory.columns:  # written before clocks were kept
                 memory.columns["offset"] = bytes(len(memory.columns["last"]))
-            for name, dtype in _COLUMNS.items():
+            for name, (dtype, _) in _COLUMNS.items():
                 setattr(watch, f"_{name}", np.frombuffer(memory.columns[name], dtype).copy())
         except (msgspec.MsgspecError, KeyError, ValueError) as error:
             raise IntegrityError(f"watch memory: {error}") from error
@@ -378,18 +368,19 @@ class _Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _COLUMNS = {
-    "device": "<i4",
-    "window": "<i8",
-    "state": "i1",
-    "good": "<i8",
-    "answer": "<i8",
-    "kept": "<i8",
-    "last": "<i8",
-    "offset": "<i8",
-    "session": "?",
-    "gone": "?",
-    "said": "?",
+    "device": ("<i4", 0),
+    "window": ("<i8", 0),
+    "state": ("i1", int(State.UNOBSERVED)),
+    "good": ("<i8", NEVER),
+    "answer": ("<i8", NEVER),
+    "kept": ("<i8", 0),
+    "last": ("<i8", NEVER),
+    "offset": ("<i8", 0),
+    "session": ("?", False),
+    "gone": ("?", False),
+    "said": ("?", False),
 }
+"""Of each column how it is stored, and what it holds for a device that is new and said nothing of."""
 _CONNECTED, _RESPONDING, _UNOBSERVED = int(State.CONNECTED), int(State.RESPONDING), int(State.UNOBSERVED)
 _HISTORY = int(How.HISTORY)
 _NOTHING = (np.empty(0, np.int32), np.empty(0, np.intp), np.empty(0, np.bool_))

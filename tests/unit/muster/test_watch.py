@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from muster import watch
@@ -162,6 +162,7 @@ def test_a_cut_at_the_very_instant_of_a_change_loses_nothing(inputs: list[Input]
 
 
 @given(INPUTS)
+@example([Input(SINCE, 3, kind) for kind in ("good", "removed", "session_up")])
 def test_one_batch_gives_exactly_the_definition(inputs: list[Input]) -> None:
     found = batch(started(), inputs, SINCE + 500)
     for device in DEVICES:
