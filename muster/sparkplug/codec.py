@@ -12,6 +12,7 @@ from typing import Any
 from google.protobuf.message import DecodeError, EncodeError
 
 from muster.errors import Rejected
+from muster.sparkplug import plain
 from muster.sparkplug.arrays import ARRAYS, pack, unpack
 from muster.sparkplug.model import (
     DataSet,
@@ -49,6 +50,12 @@ _META = MetaData.__struct_fields__
 
 def decode(raw: bytes) -> Payload:
     """Return what a payload's bytes hold. Raises Rejected when they are no Sparkplug B payload."""
+    found = plain.read(raw)
+    return decode_any(raw) if found is None else found
+
+
+def decode_any(raw: bytes) -> Payload:
+    """Do the same by protobuf, whatever the payload's form. Raises Rejected."""
     try:
         found = _Payload.FromString(raw)
         return Payload(

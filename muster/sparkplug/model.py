@@ -90,7 +90,7 @@ class MetaData(msgspec.Struct):
     description: str | None = None
 
 
-class Metric(msgspec.Struct):
+class Metric(msgspec.Struct, gc=False):
     """One metric. A DATA message may leave out what its birth said: the name, when it has an alias, and the datatype.
 
     With datatype UNKNOWN the value is as it came: `typed` makes of it what the birth's datatype says.

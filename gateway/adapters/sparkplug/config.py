@@ -71,12 +71,16 @@ class Connection(_Model):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A tag with its address; direct: a finite floating point value needs no conversion."""
+    """A tag with its address; direct: a finite floating point value needs no conversion.
+
+    bare: both, so that such a value of a metric is the tag's as it stands.
+    """
 
     tag: Tag
     address: Address
     plain: bool
     direct: bool
+    bare: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,9 @@ def understand(device: Device) -> Understood:
         address = validated(Address, tag.address, f"tags[{tag.name}].address")
         _check(tag, address, f"tags[{tag.name}]")
         direct = tag.type == "float64" and tag.scale == 1 and tag.offset == 0
-        places.setdefault(address.metric, []).append(Place(tag, address, address.plain, direct))
+        places.setdefault(address.metric, []).append(
+            Place(tag, address, address.plain, direct, address.plain and direct)
+        )
     return Understood(connection, places)
 
 

@@ -11,6 +11,8 @@ from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from gateway.adapters.sparkplug.clockwork import Clockwork
 from gateway.adapters.sparkplug.topics import Kind, Node
 from muster.errors import Rejected
@@ -30,8 +32,7 @@ Scope = str | None
 """A device's name, or None for the edge node itself."""
 
 
-@dataclass(slots=True)
-class Reading:
+class Reading(msgspec.Struct, gc=False):
     """One metric's value by its datatype; `metric` is as it came, `name` as its birth named it."""
 
     name: str
@@ -379,7 +380,7 @@ class EdgeNode:
     def _measure(self, kind: Kind, payload: Payload, received: int, now_s: float) -> Iterator[Outcome]:
         if payload.timestamp_ms is None:
             return
-        asked = self._limit.asked(self._key)
-        at_once = kind == "NBIRTH" and asked is not None and now_s - asked < REBIRTH_EVERY_S
+        asked = self._limit.asked(self._key) if kind == "NBIRTH" else None
+        at_once = asked is not None and now_s - asked < REBIRTH_EVERY_S
         if self._clock.measured(payload.timestamp_ms * 1000, received, now_s, at_once):
             yield ClockOff(self._clock.offset_us, self._clock.accuracy_us)

@@ -9,9 +9,10 @@ from typing import Any
 
 from gateway.adapter import Sink, Workplace
 from gateway.adapters.mqtt.broker import BrokerSession, BrokerSettings, Message
+from gateway.adapters.sparkplug.crew import Crew
 from gateway.adapters.sparkplug.host import REBIRTH, EdgeNode, RebirthLimit, Trouble
-from gateway.adapters.sparkplug.station import Station, tell
-from gateway.adapters.sparkplug.topics import Node, parse, state_topic
+from gateway.adapters.sparkplug.station import Station
+from gateway.adapters.sparkplug.topics import Node, Topic, parse, state_topic
 from muster.clock import Clock
 from muster.errors import Rejected, Unavailable
 from muster.sparkplug import DataType, Metric, Payload, decode, encode
@@ -24,6 +25,7 @@ _REBIRTHS_A_TICK = 4
 _PATIENCE_S = 1.0
 """How long births may come by themselves once the broker is there: nodes that watch our STATE send them."""
 _MOST_BYTES = 8 << 20
+_ROADS_KEPT = 4096
 
 
 class Hub:
@@ -42,7 +44,9 @@ class Hub:
     ) -> None:
         self.stations: dict[int, Station] = {}
         self.nodes: dict[Node, EdgeNode] = {}
-        self._of: dict[Node, list[Station]] = {}
+        self._of: dict[Node, Crew] = {}
+        self._roads: dict[str, tuple[Topic, EdgeNode, Crew]] = {}
+        """Topics of watched nodes, what they say and whom they concern."""
         self._qos: dict[Node, int] = {}
         self._groups: Counter[str] = Counter()
         self._deaf: set[Node] = set()
@@ -73,7 +77,7 @@ class Hub:
         connection = station.understood.connection
         node = connection.node
         self.stations[station.device.number] = station
-        self._of.setdefault(node, []).append(station)
+        self._of.setdefault(node, Crew()).add(station)
         edge = self.nodes.get(node)
         if edge is None:
             self._groups[node.group] += 1
@@ -96,6 +100,7 @@ class Hub:
             self._fit(node)
         else:
             del self._of[node], self.nodes[node], self._qos[node]
+            self._roads.clear()
             self._groups[node.group] -= 1
         self._settle()
 
@@ -186,12 +191,12 @@ class Hub:
         if message.topic == self._state:
             self._hear_state(message)
             return
-        topic = parse(message.topic)
-        if topic is None or topic.node not in self.nodes:
+        road = self._roads.get(message.topic) or self._find(message.topic)
+        if road is None:
             return
-        stations = self._of[topic.node]
+        topic, edge, crew = road
         if message.retain:  # Sparkplug forbids it: nobody knows how old it is
-            tell(stations, [Trouble(topic.device, "sparkplug.retained")], message.received)
+            crew.tell([Trouble(topic.device, "sparkplug.retained")], message.received)
             return
         try:
             if len(message.payload) > _MOST_BYTES:
@@ -199,15 +204,22 @@ class Hub:
             payload = decode(message.payload)
         except Rejected as error:
             detail = {"problem": str(error)[:200]}
-            tell(stations, [Trouble(topic.device, "sparkplug.payload-unusable", detail)], message.received)
+            crew.tell([Trouble(topic.device, "sparkplug.payload-unusable", detail)], message.received)
             return
         now_s = self._clock.monotonic()
-        edge = self.nodes[topic.node]
-        tell(
-            stations, edge.take(topic.kind, topic.device, payload, message.received, now_s), message.received
-        )
+        crew.tell(edge.take(topic.kind, topic.device, payload, message.received, now_s), message.received)
         if edge.pending:
             self._arm()
+
+    def _find(self, name: str) -> tuple[Topic, EdgeNode, Crew] | None:
+        """Return what a topic says and whom it concerns, and remember it; None when it is no watched node's."""
+        topic = parse(name)
+        if topic is None or topic.node not in self.nodes:
+            return None
+        if len(self._roads) >= _ROADS_KEPT:
+            self._roads.clear()
+        road = self._roads[name] = topic, self.nodes[topic.node], self._of[topic.node]
+        return road
 
     def _hear_state(self, message: Message) -> None:
         """Say again that we are online when the will of an earlier connection came late."""
@@ -235,7 +247,7 @@ class Hub:
         left = _REBIRTHS_A_TICK
         for node, edge in self.nodes.items():
             if edge.pending:
-                tell(self._of[node], edge.tick(now_s), now_us)
+                self._of[node].tell(edge.tick(now_s), now_us)
                 if left and self._may_ask(node) and edge.rebirth_due(now_s):
                     left -= 1
                     self.session.publish(node.command(None), rebirth(now_us))

@@ -1,7 +1,7 @@
 """One device as the room sees it: the outcomes of its edge node's messages become scans and events."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,19 +10,7 @@ from gateway.adapter import Diagnostics, Sink, Value
 from gateway.adapters.mqtt.awaiting import Watchers
 from gateway.adapters.mqtt.values import Converted
 from gateway.adapters.sparkplug.config import Understood
-from gateway.adapters.sparkplug.host import (
-    Alive,
-    Born,
-    ClockOff,
-    Down,
-    Missed,
-    Outcome,
-    Reading,
-    Scope,
-    Trouble,
-    Up,
-    Values,
-)
+from gateway.adapters.sparkplug.host import Reading, Scope
 from gateway.adapters.sparkplug.identification import facts_of, origin_of
 from gateway.adapters.sparkplug.values import converted, time_us
 from muster.clock import SECOND_US
@@ -116,14 +104,18 @@ class Station:
         groups: dict[tuple[int, How], list[Group]] = {}
         several: list[Group] = []
         latest = received + self._offset_us + _AHEAD_US
-        last: tuple[int, How] | None = None
+        last_time, last_how = NEVER, How.HISTORY
+        read_ms: int | None = None
+        time: int | None = received
         for reading in readings:
             wanted = places.get(reading.name)
             if wanted is None:
                 continue
             metric = reading.metric
             said_ms = sent_ms if metric.timestamp_ms is None else metric.timestamp_ms
-            time = received if said_ms is None else time_us(said_ms)
+            if said_ms != read_ms:
+                read_ms = said_ms
+                time = received if said_ms is None else time_us(said_ms)
             if time is None or metric.problem:
                 problem = f"{reading.name}: {metric.problem or said_ms}"[:200]
                 self.trouble("sparkplug.payload-unusable", {"problem": problem}, received)
@@ -142,9 +134,9 @@ class Station:
                     ):  # one wrong time in the future must not make history of all that follows
                         newest[position] = time
                     how = How.UNSOLICITED
-                if last != (time, how):
-                    last = (time, how)
-                    several = groups.setdefault(last, [{}])
+                if not several or last_time != time or last_how is not how:
+                    last_time, last_how = time, how
+                    several = groups.setdefault((time, how), [{}])
                 if position in several[0]:
                     _lay(several, position, found)
                 else:
@@ -208,42 +200,6 @@ class Station:
     def _count(self, reason: str) -> None:
         self._report.errors[reason] = self._report.errors.get(reason, 0) + 1
         self._report.last_error = reason
-
-
-def tell(stations: Sequence[Station], outcomes: Iterable[Outcome], at: int) -> None:
-    """Give the devices of one edge node what is theirs of a message's outcomes; `at` in µs since 1970."""
-    for outcome in outcomes:
-        for station in stations:
-            if _concerns(outcome, station):
-                _give(station, outcome, at)
-    for station in stations:
-        station.settle(at)
-
-
-def _concerns(outcome: Outcome, station: Station) -> bool:
-    """Tell whether an outcome is this device's: its own, or one of its edge node's that all devices share."""
-    if isinstance(outcome, Missed | ClockOff) or outcome.scope == station.scope:
-        return True
-    return outcome.scope is None and isinstance(outcome, Down | Trouble | Born)
-
-
-def _give(station: Station, outcome: Outcome, at: int) -> None:
-    if isinstance(outcome, Values):
-        station.values(outcome.readings, outcome.sent_ms, outcome.live, at)
-    elif isinstance(outcome, Alive):
-        station.alive()
-    elif isinstance(outcome, Trouble):
-        station.trouble(outcome.reason, outcome.detail, at)
-    elif isinstance(outcome, Up):
-        station.up(at)
-    elif isinstance(outcome, Down):
-        station.down(outcome.reason, {}, at)
-    elif isinstance(outcome, Born):
-        station.born(outcome.scope, outcome.metrics, at)
-    elif isinstance(outcome, Missed):
-        station.missed(outcome.since, outcome.until, "sparkplug.sequence-gap")
-    else:
-        station.clock_off(outcome.offset_us, outcome.accuracy_us, at)
 
 
 def _lay(groups: list[Group], position: int, found: Converted) -> None:

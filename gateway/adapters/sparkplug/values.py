@@ -1,6 +1,6 @@
 """From a metric to tags' values: strict, so that what does not fit gives a quality and never a number. Pure."""
 
-import math
+from math import isfinite
 from typing import Any
 
 from gateway.adapters.mqtt.values import Converted, convert
@@ -21,6 +21,8 @@ def converted(metric: Metric, datatype: DataType, value: Any, place: Place) -> C
 
     value: the metric's, by its datatype; `metric` says what it is worth.
     """
+    if place.bare and type(value) is float and not (metric.properties or metric.problem) and isfinite(value):
+        return value, 0, None
     if metric.problem:
         return NULL, int(Quality.UNDECODABLE), None
     worth = quality_of(metric.properties) if metric.properties else 0
@@ -32,7 +34,7 @@ def converted(metric: Metric, datatype: DataType, value: Any, place: Place) -> C
         datatype, value = _below(datatype, value, place.address)
         if value is _ABSENT:
             return None
-    if place.direct and type(value) is float and math.isfinite(value):
+    if place.direct and type(value) is float and isfinite(value):
         return value, worth, None
     number, quality, text = _typed(datatype, value, place)
     return number, quality or worth, text
@@ -70,7 +72,7 @@ def _typed(datatype: DataType, value: Any, place: Place) -> Converted:
     number, quality, text = convert(value, tag.type)
     if quality == 0 and text is None and (tag.scale != 1 or tag.offset != 0):
         number = number * tag.scale + tag.offset
-        if not math.isfinite(number):
+        if not isfinite(number):
             return NULL, int(Quality.OUT_OF_RANGE), None
     return number, quality, text
 

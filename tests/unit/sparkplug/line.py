@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from gateway.adapters.sparkplug.config import understand
+from gateway.adapters.sparkplug.crew import Crew
 from gateway.adapters.sparkplug.host import EdgeNode, RebirthLimit
-from gateway.adapters.sparkplug.station import Station, tell
+from gateway.adapters.sparkplug.station import Station
 from gateway.adapters.sparkplug.topics import Kind, Node
 from gateway.collector import Collector
 from gateway.slots import scans_of
@@ -55,6 +56,7 @@ class Line:
         mode = ReportMode.PERIODIC
         device = Device(1, 1, "d", "d", 1, "sparkplug", connection, mode, interval_s, wanted)
         self.station = Station(device, understand(device), self.collector)
+        self.crew = Crew([self.station])
         self.node = EdgeNode(("b", NODE), RebirthLimit(), 2.0)
         self.node.broker_up(0.0, 1.0, False)
         self.scans: list[Scans] = []
@@ -73,7 +75,7 @@ class Line:
         until = self.at_s + seconds
         while self.at_s < until - 1e-9:
             self.at_s = min(until, self.at_s + 0.5)
-            tell([self.station], self.node.tick(self.at_s), self.now_us)
+            self.crew.tell(self.node.tick(self.at_s), self.now_us)
             if self.node.rebirth_due(self.at_s):
                 self.asked.append(self.at_s)
 
@@ -84,7 +86,7 @@ class Line:
         outcomes = self.node.take(
             kind, None if kind[0] == "N" else scope, decode(encode(payload)), self.now_us, self.at_s
         )
-        tell([self.station], outcomes, self.now_us)
+        self.crew.tell(outcomes, self.now_us)
 
     def next(self) -> int:
         self.seq = (self.seq + 1) % 256

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.adapters.sparkplug.station import tell
 from gateway.adapters.sparkplug.topics import Kind, parse
 from muster.clock import SECOND_US
 from muster.device import Tag
@@ -163,7 +162,7 @@ def test_a_message_delivered_twice_is_put_once() -> None:
     line.birth()
     payload = Payload(line.device_ms, [Metric("", 1, T.DOUBLE, 1.0)], line.next())
     for _ in range(2):
-        tell([line.station], line.node.take("DDATA", "press", payload, line.now_us, line.at_s), line.now_us)
+        line.crew.tell(line.node.take("DDATA", "press", payload, line.now_us, line.at_s), line.now_us)
     assert line.values() == [1.0]
 
 
@@ -265,8 +264,8 @@ def test_no_sequence_of_payloads_breaks_the_host_and_data_without_births_are_no_
     for kind, payload in messages:
         line.at_s += 0.3
         scope = None if kind[0] == "N" else "press"
-        tell([line.station], line.node.take(kind, scope, payload, line.now_us, line.at_s), line.now_us)
-        tell([line.station], line.node.tick(line.at_s), line.now_us)
+        line.crew.tell(line.node.take(kind, scope, payload, line.now_us, line.at_s), line.now_us)
+        line.crew.tell(line.node.tick(line.at_s), line.now_us)
     if "DBIRTH" not in [kind for kind, _ in messages]:
         assert line.values() == []
     assert line.collector.refused == 0
@@ -285,7 +284,7 @@ def test_garbage_after_births_is_no_value(raw: bytes, data: st.DataObject) -> No
             continue
         named = [m for m in payload.metrics if m.alias in (1, 2) or m.name in ("T", "N")]
         before = len(line.values())
-        tell([line.station], line.node.take("DDATA", "press", payload, line.now_us, line.at_s), line.now_us)
+        line.crew.tell(line.node.take("DDATA", "press", payload, line.now_us, line.at_s), line.now_us)
         assert len(line.values()) - before <= len(named)
 
 
