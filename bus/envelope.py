@@ -74,6 +74,8 @@ _SCHEMA = pa.schema(
     ]
 )
 _SCHEMA_BYTES = _SCHEMA.serialize().to_pybytes()
+_END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+"""How a stream of Arrow's IPC format ends."""
 
 
 def encode(header: Header, scans: Scans) -> bytes:
@@ -100,11 +102,8 @@ def encode(header: Header, scans: Scans) -> bytes:
         ],
         schema=_SCHEMA,
     )
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, _SCHEMA) as writer:
-        writer.write_batch(record)
-    columns: bytes = sink.getvalue().to_pybytes()
-    return prefix + columns
+    columns: bytes = record.serialize().to_pybytes()
+    return b"".join((prefix, _SCHEMA_BYTES, columns, _END))
 
 
 def decode(body: bytes) -> Batch:

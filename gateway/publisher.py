@@ -76,17 +76,21 @@ class Publisher:
         return True
 
     async def _send_partition(self, client: Client, jetstream: JetStreamContext, partition: int) -> None:
+        loop = asyncio.get_running_loop()
         woken = self._woken[partition]
         pause_s = _FIRST_PAUSE_S
         while True:
             woken.clear()
             try:
-                batch = await asyncio.to_thread(self._outbox.read, partition)
+                if self._outbox.sent(partition):  # the disk is not asked again for what is not there
+                    await woken.wait()
+                    continue
+                batch = await loop.run_in_executor(None, self._outbox.read, partition)
                 if batch is None:
                     await woken.wait()
                     continue
                 await self._send(client, jetstream, batch)
-                await asyncio.to_thread(self._outbox.acknowledge, partition)
+                await loop.run_in_executor(None, self._outbox.acknowledge, partition)
                 self._advanced.set()
             except OSError as error:
                 _log.error("outbox-unreadable", partition=partition, error=str(error))

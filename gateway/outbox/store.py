@@ -62,10 +62,11 @@ class Outbox:
     @property
     def drained(self) -> bool:
         """Whether the bus has everything that was sealed."""
-        return all(
-            mark.name <= self._cursor[partition].mark.name
-            for partition, mark in enumerate(self.marks.partitions)
-        )
+        return all(self.sent(partition) for partition in range(PARTITIONS))
+
+    def sent(self, partition: int) -> bool:
+        """Tell whether the bus has everything of a partition that was sealed."""
+        return self.marks.partitions[partition].name <= self._cursor[partition].mark.name
 
     def append(self, through: int, batches: Sequence[Sealed]) -> None:
         """Make the batches of one seal durable.

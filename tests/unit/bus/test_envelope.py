@@ -1,6 +1,7 @@
 """The batch envelope: what goes in comes out bit for bit, and what is not an envelope is rejected by name."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
@@ -117,3 +118,15 @@ def test_a_batch_that_was_cut_short_anywhere_is_rejected() -> None:
         except Rejected:
             continue
     assert whole <= 8  # the stream's end mark says nothing more
+
+
+def test_the_columns_are_the_bytes_that_arrows_own_writer_gives() -> None:
+    for scans in (build([(1, 2, 1, [(0, 0), (1, 3)])]), build([(1, 2, 1, [(0, 0)]), (2, 3, 4, [(7, 0)])])):
+        columns = envelope.encode(HEADER, scans)
+        columns = columns[8 + int.from_bytes(columns[4:8], "big") :]
+        with pa.ipc.open_stream(columns) as reader:
+            schema, record = reader.schema, reader.read_next_batch()
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, schema) as writer:
+            writer.write_batch(record)
+        assert sink.getvalue().to_pybytes() == columns

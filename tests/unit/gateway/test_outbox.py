@@ -44,8 +44,10 @@ def test_what_is_appended_is_read_back_in_order_and_only_acknowledging_moves_on(
         assert drain(outbox, partition) == of(partition, batches)
         assert outbox.read(partition) is None
     assert outbox.drained
+    assert all(outbox.sent(partition) for partition in range(PARTITIONS))
     more = fill(outbox, 7, 1, first=4)
     assert not outbox.drained
+    assert not outbox.sent(2)
     assert outbox.read(2) == of(2, more)[0]
     assert outbox.unsent_us == 1_000_000
     outbox.close()
