@@ -14,6 +14,7 @@ from psycopg.rows import TupleRow
 
 from bus import connection, subjects
 from deploy.layout import LEAST_FREE_BYTES, Layout
+from deploy.postgres import CACHE_OF_A_DEVICE
 from deploy.running import Connections, connections, status
 from gateway.adapter import protocols
 from muster.catalogue import say
@@ -105,7 +106,9 @@ async def _database(ways: Connections) -> list[Finding]:
                     "select extract(epoch from clock_timestamp())::float8,"
                     " pg_database_size(current_database()),"
                     " (select count(*) from quarantine where replayed_at is null),"
-                    " (select count(*) from gap where recorded_at > now() - interval '1 hour')"
+                    " (select count(*) from gap where recorded_at > now() - interval '1 hour'),"
+                    " (select count(*) from device where retired_at is null),"
+                    " pg_size_bytes(current_setting('shared_buffers'))"
                 )
             ).fetchone()
             answered = time.time()
@@ -130,6 +133,11 @@ async def _database(ways: Connections) -> list[Finding]:
         Finding("quarantine", row[2] == 0, "doctor.quarantine", {"count": row[2]}),
         Finding("gaps", True, "doctor.gaps", {"count": row[3]}),
     ]
+    devices, cache_bytes = row[4:]
+    needed_bytes = devices * CACHE_OF_A_DEVICE
+    if needed_bytes > cache_bytes:
+        cache = {"devices": devices, "cache_mb": cache_bytes >> 20, "needed_mb": -(-needed_bytes >> 20)}
+        found.append(Finding("cache", False, "doctor.cache-small", cache))
     if idle:
         found.append(Finding("seats", False, "doctor.seats-waiting", {"count": idle}))
     for code, age in gateways:

@@ -24,13 +24,16 @@ from muster.errors import ConfigError, Unavailable
 
 OWNER = "muster"
 DATABASE = "muster"
+CACHE_BYTES = 96 * 2**20
+CACHE_OF_A_DEVICE = 16 * 1024
+"""Shared buffers that are enough for some thousand devices, and what a device needs of them: the page of the index of
+scans that it writes to, and as much again for everything else."""
 _SETTINGS = """
 # Written at every start; changes here are lost.
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
 password_encryption = 'scram-sha-256'
 max_connections = 60
-shared_buffers = '96MB'
 work_mem = '8MB'
 maintenance_work_mem = '64MB'
 max_wal_size = '4GB'
@@ -50,11 +53,12 @@ autovacuum_naptime = '30s'
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """An embedded server: its folder below the data directory, its port, its owner's password."""
+    """An embedded server: its folder below the data directory, its port, its owner's password, its shared buffers."""
 
     folder: Path
     port: int
     password: str
+    cache_bytes: int = CACHE_BYTES
 
     @property
     def cluster(self) -> Path:
@@ -99,7 +103,8 @@ def prepare(server: Embedded) -> Command:
         _initialise(server, programs, account)
     _check_version(server, programs)
     (server.cluster / "postgresql.auto.conf").touch()
-    (server.cluster / "muster.conf").write_text(f"{_SETTINGS}port = {server.port}\n", "utf-8")
+    own = f"shared_buffers = '{server.cache_bytes // 1024}kB'\nport = {server.port}\n"
+    (server.cluster / "muster.conf").write_text(f"{_SETTINGS}{own}", "utf-8")
     give(server.cluster / "muster.conf", account)
     return Command(
         name="postgres",

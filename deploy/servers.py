@@ -55,7 +55,8 @@ async def bring_up_database(site: Site, layout: Layout, supervisor: Supervisor, 
         IntegrityError: data are damaged.
     """
     if site.database is None:
-        server = postgres.Embedded(layout.postgres, port, layout.secret("postgres-owner"))
+        password = layout.secret("postgres-owner")
+        server = postgres.Embedded(layout.postgres, port, password, site.storage.cache_bytes)
         after_crash = postgres.crashed(server)
         with step("launch.postgres"):
             command = await asyncio.to_thread(postgres.prepare, server)

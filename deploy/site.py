@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bus.settings import BusSettings
+from deploy.postgres import CACHE_BYTES
 from muster.errors import ConfigError
 
 _STRICT = ConfigDict(frozen=True, extra="forbid")
@@ -49,11 +50,12 @@ class Mqtt(BaseModel):
 
 
 class Storage(BaseModel):
-    """The disk budget of the database, and the width of a partition of raw scans in minutes."""
+    """The database's disk budget, a raw partition's width in minutes, and the embedded server's cache."""
 
     model_config = _STRICT
     disk_budget_bytes: int = Field(default=20 * 10**9, ge=32 * 2**20)
     partition_minutes: int = Field(default=60, ge=1, le=1440)
+    cache_bytes: int = Field(default=CACHE_BYTES, ge=16 * 2**20)
 
 
 class Gateway(BaseModel):

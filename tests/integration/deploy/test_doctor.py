@@ -2,12 +2,15 @@
 
 from typing import Any
 
+import psycopg
 from nats.aio.client import Client
 
 from bus import subjects
 from bus.connection import answer, ensure_stream
 from deploy.doctor import Finding, examine
 from deploy.layout import Layout
+from deploy.postgres import CACHE_OF_A_DEVICE
+from deploy.running import connections
 from tests.integration.deploy.test_cli_device import installation
 
 __all__ = ["installation"]
@@ -59,3 +62,33 @@ async def test_a_gateway_that_does_not_answer_hides_nothing_else(bus: Client, in
     assert told["doctor.stream"].well
     assert not told["doctor.gateway-never"].well
     assert "doctor.outbox" not in told
+
+
+async def test_a_cache_too_small_for_the_devices_is_found_with_what_they_need(
+    bus: Client, installation: Layout
+) -> None:
+    await gateway(bus, 0, [])
+    with psycopg.connect(connections(installation).owner) as session:
+        (cache_bytes,) = one(session, "select pg_size_bytes(current_setting('shared_buffers'))")
+        (there,) = one(session, "select count(*) from device where retired_at is null")
+        (enterprise,) = one(
+            session, "insert into enterprise (code, name) values ('many', 'many') returning id"
+        )
+        fits = cache_bytes // CACHE_OF_A_DEVICE - there
+        more = """
+            insert into device (enterprise, code, name, device_class, protocol)
+            select %s, 'many-' || n, 'many', 'operating', 'modbus' from generate_series(%s::int, %s) n"""
+        session.execute(more, (enterprise, 1, fits))
+        session.commit()
+        assert "doctor.cache-small" not in await found(installation)
+        session.execute(more, (enterprise, fits + 1, fits + 100))
+    told = (await found(installation))["doctor.cache-small"]
+    assert not told.well
+    assert f"{told.facts['needed_mb']} MB" in told.remedy("zh-CN")
+    assert told.facts["needed_mb"] << 20 > cache_bytes
+
+
+def one(session: psycopg.Connection[Any], query: str) -> tuple[Any, ...]:
+    row = session.execute(query.encode()).fetchone()
+    assert row is not None
+    return row

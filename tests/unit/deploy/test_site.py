@@ -28,6 +28,7 @@ def test_an_empty_file_is_the_embedded_installation_without_simulators(tmp_path:
         ("[api]\nport = 70000", "api.port"),
         ('[api]\nport = "x"', "api.port"),
         ("[ingest]\nworkers = 9", "ingest.workers"),
+        ("[storage]\ncache_bytes = 1", "storage.cache_bytes"),
         ('[[gateways]]\ncode = "../x"', "gateways.0.code"),
         ("[database]\n", "database.url"),
         ("unknown = 1", "unknown"),
