@@ -25,6 +25,8 @@ TAGS = 10
 START_S, SETTLE_S, IN_TIME_S = 8.0, 3.0, 5.0
 """Until a replay begins; from then until CPU is counted; how late the last rows may be and still be in time."""
 CATCH_UP_S = 60.0
+MADE_PER_S = 150_000
+"""Scans that the publisher makes and signs a second at least, before the replay begins."""
 MISSED_AT_MOST = 0.01
 
 
@@ -57,13 +59,14 @@ class Point:
 
 def ingest_alone(devices: int, seconds: int) -> Point:
     """Bus, ingest and database under signed batches of these devices, published in real time."""
-    with servers() as around:
+    with servers(devices) as around:
         key = Ed25519PrivateKey.generate()
         fleet = gateways(devices)
         register(around, key, fleet, TAGS)
         with ingesting(around) as worker:
             _until(lambda: _positions(around) == PARTITIONS, 120, "ingest has not begun")
-            begin_us = int((time.time() + START_S + devices / 20_000) * SECOND_US)
+            start_s = START_S + devices * seconds / MADE_PER_S
+            begin_us = int((time.time() + start_s) * SECOND_US)
             replay = Replay(devices, TAGS, begin_us, seconds)
             with replay.running(around.folder, around.bus["launcher"], key) as publisher:
                 _sleep_until(begin_us / 1e6 + SETTLE_S)
@@ -100,7 +103,7 @@ def ingest_alone(devices: int, seconds: int) -> Point:
 
 def whole_road(devices: int, seconds: int) -> Point:
     """A gateway with Modbus devices, bus, ingest and database; the equipment is a process apart."""
-    with servers() as around, modbus.equipment(devices) as port:
+    with servers(devices) as around, modbus.equipment(devices) as port:
         key = Ed25519PrivateKey.generate()
         register(around, key, [range(1, devices + 1)], TAGS)
         asyncio.run(tell(around, modbus.documents(devices, TAGS, port)))

@@ -1,8 +1,8 @@
 """Publishes signed batches as many gateways would, in real time: the load of the ingest's growth curve.
 
 Each gateway has up to 1,000 devices and seals every partition once a second, at an instant of its own. Every scan's
-first value counts its seconds. Runs as a process of its own; says `ready` when it begins, and at its end, as JSON, how
-late its latest batch was.
+first value counts its seconds. All batches are made and signed before, into a file for each gateway. Runs as a process
+of its own; says `ready` when they are made, and at its end, as JSON, how late its latest batch was.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from benchmarks.traffic import batches
@@ -24,6 +25,7 @@ from bus.subjects import PARTITIONS
 from muster.clock import SECOND_US
 
 PER_GATEWAY = 1000
+_decode = msgspec.msgpack.Decoder(tuple[str, dict[str, str], bytes]).decode
 
 
 def gateways(devices: int) -> list[range]:
@@ -60,7 +62,8 @@ class Replay:
         process = subprocess.Popen(argv, stdout=subprocess.PIPE)
         assert process.stdout is not None
         try:
-            process.stdout.readline()
+            if not process.stdout.readline():
+                raise RuntimeError("the publisher's batches were not ready when the replay was to begin")
             yield process
         finally:
             process.kill()
@@ -79,31 +82,41 @@ class Replay:
             raise RuntimeError("the publisher ended before its time")
         return float(json.loads(told)["late_s"])
 
-    async def publish(self, bus: BusSettings, key: Ed25519PrivateKey) -> float:
-        """Publish everything; return how late the latest batch was acknowledged, in s."""
+    def make(self, folder: Path, key: Ed25519PrivateKey) -> None:
+        """Write every gateway's batches in their order, each behind its length (4 bytes, big-endian), as msgpack."""
+        fleet = gateways(self.devices)
+        for number, members in enumerate(fleet, 1):
+            made = batches(
+                key,
+                gateway=number,
+                devices=list(members),
+                tags=self.tags,
+                start_us=self.begin_us + phase_us(number, len(fleet)),
+                seconds=self.seconds,
+                seed=number,
+                counted=True,
+            )
+            with _file(folder, number).open("wb") as file:
+                for batch in made:
+                    packed = msgspec.msgpack.encode((batch.subject, batch.headers, batch.body))
+                    file.write(len(packed).to_bytes(4, "big") + packed)
+
+    async def publish(self, bus: BusSettings, folder: Path) -> float:
+        """Publish everything that was made; return how late the latest batch was acknowledged, in s."""
         client = await connection.connect(bus, "bench")
         jetstream = client.jetstream()
         fleet = gateways(self.devices)
 
         async def one(number: int, members: range) -> float:
             start_us, latest_s = self.begin_us + phase_us(number, len(fleet)), 0.0
-            made = batches(
-                key,
-                gateway=number,
-                devices=list(members),
-                tags=self.tags,
-                start_us=start_us,
-                seconds=self.seconds,
-                seed=number,
-                counted=True,
-            )
-            for second in range(1, self.seconds + 1):
-                due_s = start_us / 1e6 + second
-                await asyncio.sleep(max(0.0, due_s - time.time()))
-                for _ in range(min(PARTITIONS, len(members))):
-                    batch = next(made)
-                    await jetstream.publish(batch.subject, batch.body, headers=batch.headers, timeout=30)
-                latest_s = max(latest_s, time.time() - due_s)
+            with _file(folder, number).open("rb") as file:
+                for second in range(1, self.seconds + 1):
+                    due_s = start_us / 1e6 + second
+                    await asyncio.sleep(max(0.0, due_s - time.time()))
+                    for _ in range(min(PARTITIONS, len(members))):
+                        subject, headers, body = _decode(file.read(int.from_bytes(file.read(4), "big")))
+                        await jetstream.publish(subject, body, headers=headers, timeout=30)
+                    latest_s = max(latest_s, time.time() - due_s)
             return latest_s
 
         async with asyncio.TaskGroup() as group:
@@ -112,12 +125,20 @@ class Replay:
         return max(task.result() for task in tasks)
 
 
+def _file(folder: Path, gateway: int) -> Path:
+    return folder / f"replay-{gateway}"
+
+
 def main(settings: Path, private: Path, *numbers: str) -> None:
     """Replay as told: bus settings, raw private key, devices, tags, begin, seconds."""
     bus = BusSettings.model_validate_json(settings.read_text("utf-8"))
     key = Ed25519PrivateKey.from_private_bytes(private.read_bytes())
+    replay, folder = Replay(*map(int, numbers)), settings.parent
+    replay.make(folder, key)
+    if time.time() * SECOND_US > replay.begin_us:
+        raise RuntimeError("the batches were not made before the replay was to begin")
     print("ready", flush=True)
-    late_s = asyncio.run(Replay(*map(int, numbers)).publish(bus, key))
+    late_s = asyncio.run(replay.publish(bus, folder))
     print(json.dumps({"late_s": late_s}), flush=True)
 
 

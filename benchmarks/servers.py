@@ -43,8 +43,8 @@ class Servers:
 
 
 @contextmanager
-def servers() -> Iterator[Servers]:
-    """Run both servers, the database migrated and the stream made."""
+def servers(devices: int = 0) -> Iterator[Servers]:
+    """Run both servers, the database migrated, with a cache for so many devices, and the stream made."""
     with tempfile.TemporaryDirectory(prefix="muster-bench-") as name:
         folder = Path(name)
         folder.chmod(0o711)
@@ -56,7 +56,7 @@ def servers() -> Iterator[Servers]:
             files[user].touch(mode=0o600)
             files[user].write_text(password, "utf-8")
         bus = nats.Embedded(folder / "nats", bus_port, STREAM_BYTES)
-        with _database(folder) as (owner, pids), running(nats.prepare(bus, passwords)) as process:
+        with _database(folder, devices) as (owner, pids), running(nats.prepare(bus, passwords)) as process:
             ways = {user: bus.settings(user, files[user]) for user in _USERS}
             password = secrets.token_hex(16)
             asyncio.run(_make_ready(owner, password, ways["launcher"]))
@@ -65,12 +65,13 @@ def servers() -> Iterator[Servers]:
 
 
 @contextmanager
-def _database(folder: Path) -> Iterator[tuple[str, dict[str, int]]]:
+def _database(folder: Path, devices: int) -> Iterator[tuple[str, dict[str, int]]]:
     """Give a new database's owner's connection string and its server's process id, if that is embedded."""
     named = os.environ.get("MUSTER_TEST_DATABASE_URL")
     if named is None:
         (port,) = free_ports(1)
-        server = postgres.Embedded(folder / "postgres", port, secrets.token_hex(16))
+        cache_bytes = max(postgres.CACHE_BYTES, devices * postgres.CACHE_OF_A_DEVICE)
+        server = postgres.Embedded(folder / "postgres", port, secrets.token_hex(16), cache_bytes)
         with running(postgres.prepare(server)) as process:
             asyncio.run(postgres.ready(server))
             yield server.dsn(), {"postgres": process.pid}
