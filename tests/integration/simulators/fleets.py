@@ -39,7 +39,7 @@ class Wire:
 
     def send(self, unit: int, request: bytes) -> int:
         """Send a request and return its transaction number."""
-        self._transaction += 1
+        self._transaction = self._transaction % 0xFFFF + 1
         self.writer.write(struct.pack(">HHHB", self._transaction, 0, len(request) + 1, unit) + request)
         return self._transaction
 
