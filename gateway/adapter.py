@@ -49,6 +49,10 @@ class Sink(Protocol):
         """Put one event."""
         ...
 
+    def lull(self) -> None:
+        """Say that nothing more is expected for the moment: a good time to write down what was put."""
+        ...
+
     @property
     def full(self) -> bool:
         """Whether the outbox is full: a room then stops acquiring; the gateway records the gap."""

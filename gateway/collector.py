@@ -25,6 +25,10 @@ def _open() -> bool:
     return False
 
 
+def _nothing() -> None:
+    pass
+
+
 class Collector:
     """Implements `gateway.adapter.Sink` for every room of the process."""
 
@@ -35,6 +39,10 @@ class Collector:
         self.events: dict[str, int] = {}
         self.fence: Callable[[], bool] = _open
         """Asked at each poll and each scan: whether this process may not acquire at this instant."""
+        self.on_first: Callable[[], None] = _nothing
+        """Called when something was put into a slot that was empty."""
+        self.on_lull: Callable[[], None] = _nothing
+        """Called when a room says that it expects nothing more for the moment."""
         self._full = False
         self._number = first_number
         self._slot: Slot | None = None
@@ -56,6 +64,11 @@ class Collector:
     def watching(self) -> bool:
         """Whether there is a watch; without one, whatever arrives is not kept."""
         return self._slot is not None
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing was collected since the last cut."""
+        return self._slot is None or self._slot.empty
 
     def mark(self) -> int | None:
         """Return the number of the slot that now collects; None outside any watch, and when full."""
@@ -106,6 +119,8 @@ class Collector:
             return
         if value.dtype is not _FLOAT64:
             value = value.astype(np.float64)
+        if not slot.heads:
+            self.on_first()
         slot.heads += _pack_head(device, time, received, first, count, how, quality is not None)
         slot.values += value.tobytes()
         if quality is not None:
@@ -123,13 +138,21 @@ class Collector:
         ):
             self.refused += 1
             return
+        if not self._slot.texts:
+            self.on_first()
         self._slot.texts.append(reading)
         self.readings += 1
+
+    def lull(self) -> None:
+        """Take a room's word that it expects nothing more for the moment."""
+        self.on_lull()
 
     def event(self, event: Event) -> None:
         """Put one event."""
         self.events[event.kind] = self.events.get(event.kind, 0) + 1
         if self._slot is not None:
+            if not self._slot.events:
+                self.on_first()
             self._slot.events.append(event)
         else:
             self._miss(event)
@@ -137,6 +160,7 @@ class Collector:
     def notice(self, notice: Notice) -> None:
         """Put what the gateway says of itself; there must be a watch."""
         assert self._slot is not None
+        self.on_first()
         self._slot.notices.append(notice)
 
     def begin(self, now_us: int) -> None:
@@ -144,6 +168,7 @@ class Collector:
         self._slot = self._next(now_us)
         self._slot.events = [msgspec.structs.replace(event, at=now_us) for event in self._missed.values()]
         self._missed.clear()
+        self.on_first()
 
     def cut(self, now_us: int) -> Slot:
         """Return what was collected up to now; the watch goes on."""

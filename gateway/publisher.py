@@ -6,14 +6,17 @@ that arrives twice is known by its name, first by the stream, then by ingest.
 """
 
 import asyncio
+import contextlib
 import random
 import time
+from dataclasses import dataclass
 
+import msgspec
 import structlog
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.js import JetStreamContext
-from nats.js.errors import APIError, NoStreamResponseError
+from nats.js.api import Header, StatusCode
 from prometheus_client import Histogram
 
 from bus import subjects
@@ -29,6 +32,53 @@ ACKNOWLEDGE_TIMEOUT_S = 5.0
 _LOOK_S = 0.25
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
+
+
+class _Refusal(msgspec.Struct):
+    """Why JetStream did not take a message."""
+
+    description: str = ""
+
+
+class _Answer(msgspec.Struct):
+    """What JetStream says of a message that was published."""
+
+    error: _Refusal | None = None
+    duplicate: bool = False
+
+
+_decode_answer = msgspec.json.Decoder(_Answer).decode
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One partition's way to the bus; times in seconds of the monotonic clock.
+
+    batch: the one under way, or that waits to be tried again. attempt: the number under which its acknowledgement is
+    waited for, 0 while none is; `sent`, `reconnects`: when, and over which connection. due: when it is looked at
+    again although nothing is heard.
+    """
+
+    partition: int
+    batch: Sealed | None = None
+    began: float = 0.0
+    attempt: int = 0
+    sent: float = 0.0
+    reconnects: int = 0
+    answer: Msg | None = None
+    due: float = 0.0
+    pause_s: float = _FIRST_PAUSE_S
+    reading: "asyncio.Future[Sealed | None] | None" = None
+
+    def next_look(self, now: float) -> float | None:
+        """Return when it must be looked at although nothing is heard; None: never."""
+        waits = self.attempt or self.batch is not None or self.due > now
+        return self.due if waits else None
+
+    def put_off(self, now: float, pause_s: float) -> None:
+        """Try again after a pause, and after a longer one the next time."""
+        self.due = now + pause_s
+        self.pause_s = min(2 * self.pause_s, _LONGEST_PAUSE_S)
 
 
 class Publisher:
@@ -47,22 +97,27 @@ class Publisher:
         )
         self._outbox = outbox
         self._gateway = gateway
+        self._attempts = 0
+        self._waiting: dict[int, _Lane] = {}
+        self._news = asyncio.Event()
         self._advanced = asyncio.Event()
-        self._woken = [asyncio.Event() for _ in range(PARTITIONS)]
 
     def wake(self) -> None:
         """Look into the outbox again: something was sealed."""
-        for woken in self._woken:
-            woken.set()
+        self._news.set()
 
     async def run(self, client: Client) -> None:
         """Publish until cancelled."""
-        jetstream = client.jetstream()
-        async with asyncio.TaskGroup() as group:
-            for partition in range(PARTITIONS):
-                group.create_task(
-                    self._send_partition(client, jetstream, partition), name=f"publish {partition}"
-                )
+        self._waiting.clear()
+        inbox = client.new_inbox()
+        while True:
+            try:
+                await client.subscribe(f"{inbox}.*", cb=self._hear)
+                break
+            except NatsError as error:
+                self._say_problem(str(error))
+                await asyncio.sleep(_LOOK_S)
+        await self._send_all(client, inbox)
 
     async def drain(self, limit_s: float) -> bool:
         """Wait until the bus has everything, at most `limit_s`; tell whether it has."""
@@ -75,79 +130,135 @@ class Publisher:
             return self._outbox.drained
         return True
 
-    async def _send_partition(self, client: Client, jetstream: JetStreamContext, partition: int) -> None:
-        loop = asyncio.get_running_loop()
-        woken = self._woken[partition]
-        pause_s = _FIRST_PAUSE_S
+    async def _send_all(self, client: Client, inbox: str) -> None:
+        """Keep every partition's next batch under way."""
+        lanes = [_Lane(partition) for partition in range(PARTITIONS)]
         while True:
-            woken.clear()
-            try:
-                if self._outbox.sent(partition):  # the disk is not asked again for what is not there
-                    await woken.wait()
-                    continue
-                batch = await loop.run_in_executor(None, self._outbox.read, partition)
-                if batch is None:
-                    await woken.wait()
-                    continue
-                await self._send(client, jetstream, batch)
-                await loop.run_in_executor(None, self._outbox.acknowledge, partition)
-                self._advanced.set()
-            except OSError as error:
-                _log.error("outbox-unreadable", partition=partition, error=str(error))
-                await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-            else:
-                pause_s = _FIRST_PAUSE_S
+            self._news.clear()
+            now = time.monotonic()
+            for lane in lanes:
+                await self._step(client, inbox, lane, now)
+            looks = [look for lane in lanes if (look := lane.next_look(now)) is not None]
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, min(looks) - now) if looks else None):
+                    await self._news.wait()
 
-    async def _send(self, client: Client, jetstream: JetStreamContext, batch: Sealed) -> None:
-        """Give one batch to the stream, however long it takes."""
-        began = time.monotonic()
-        pause_s = _FIRST_PAUSE_S
-        while True:
-            try:
-                await self._attempt(client, jetstream, batch)
-            except MusterError as error:
-                self._say_problem(str(error))
-                self.retries += 1
-                # A server that is away is looked for often; one that refuses is given time.
-                await asyncio.sleep((_LOOK_S if isinstance(error, Unavailable) else pause_s) * _jitter())
-                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-            else:
-                self.latency.observe(time.monotonic() - began)
-                self.published += 1
-                self._say_problem(None)
+    async def _step(self, client: Client, inbox: str, lane: _Lane, now: float) -> None:
+        """Do for one partition what can be done now."""
+        try:
+            if lane.attempt and not self._acknowledged(client, lane, now):
                 return
+            if now < lane.due:
+                return
+            if lane.batch is None:
+                lane.batch = self._next(lane)
+                if lane.batch is None:
+                    return
+                lane.began = now
+            await self._attempt(client, inbox, lane, lane.batch, now)
+        except MusterError as error:
+            self._say_problem(str(error))
+            self.retries += 1
+            # A server that is away is looked for often; one that refuses is given time.
+            pause_s = _LOOK_S if isinstance(error, Unavailable) else lane.pause_s
+            lane.put_off(now, pause_s * _jitter())
+        except OSError as error:
+            _log.error("outbox-unreadable", partition=lane.partition, error=str(error))
+            lane.put_off(now, lane.pause_s)
 
-    async def _attempt(self, client: Client, jetstream: JetStreamContext, batch: Sealed) -> None:
-        """Publish once. Raises Unavailable while the server is away, Backpressure when the stream refuses."""
+    def _next(self, lane: _Lane) -> Sealed | None:
+        """Return the partition's next batch, or None while there is none. Raises OSError.
+
+        What was just sealed is still in memory; what is only on the disk is read by another thread.
+        """
+        reading, lane.reading = lane.reading, None
+        if reading is None:
+            if self._outbox.sent(lane.partition):
+                return None
+            batch = self._outbox.fresh(lane.partition)
+            if batch is not None:
+                return batch
+            loop = asyncio.get_running_loop()
+            reading = loop.run_in_executor(None, self._outbox.read, lane.partition)
+            reading.add_done_callback(lambda _: self._news.set())
+        if not reading.done():
+            lane.reading = reading
+            return None
+        return reading.result()
+
+    async def _attempt(self, client: Client, inbox: str, lane: _Lane, batch: Sealed, now: float) -> None:
+        """Publish once. Raises Unavailable while the server is away, Backpressure when it takes no message."""
         if not client.is_connected:
             raise Unavailable("the bus is away")
-        reconnects = client.stats["reconnects"]
-        name = f"{self._gateway}.{batch.partition}.{batch.epoch}.{batch.sequence}"
-        publish = asyncio.ensure_future(
-            jetstream.publish(
+        self._attempts += 1
+        lane.attempt, lane.sent, lane.due = self._attempts, now, now + _LOOK_S
+        lane.reconnects = client.stats["reconnects"]
+        self._waiting[lane.attempt] = lane
+        try:
+            await client.publish(
                 subjects.batch(batch.partition, self._gateway),
                 batch.body,
-                timeout=ACKNOWLEDGE_TIMEOUT_S,
-                stream=subjects.STREAM,
-                headers={SIGNATURE_HEADER: batch.signature, "Nats-Msg-Id": name},
+                reply=f"{inbox}.{lane.attempt}",
+                headers={
+                    SIGNATURE_HEADER: batch.signature,
+                    Header.MSG_ID: f"{self._gateway}.{batch.partition}.{batch.epoch}.{batch.sequence}",
+                    Header.EXPECTED_STREAM: subjects.STREAM,
+                },
             )
-        )
-        try:
-            while not (await asyncio.wait([publish], timeout=_LOOK_S))[0]:
-                if not client.is_connected or client.stats["reconnects"] != reconnects:
-                    raise Unavailable("the bus went away before it acknowledged")
-            acknowledged = publish.result()
-        except NoStreamResponseError as error:
-            raise Backpressure("the bus has no stream for batches") from error
-        except APIError as error:
-            raise Backpressure(f"the stream refuses: {error.description}") from error
-        except (NatsError, OSError, TimeoutError, ValueError) as error:
+        except (NatsError, OSError, ValueError) as error:
+            self._give_up(lane)
             raise Backpressure(f"no acknowledgement: {error or type(error).__name__}") from error
-        finally:
-            publish.cancel()
-        if acknowledged.duplicate:
-            self.duplicates += 1
+
+    async def _hear(self, message: Msg) -> None:
+        """Take the answer to the attempt that its subject ends with; one that was given up is late."""
+        lane = self._waiting.pop(int(message.subject.rsplit(".", 1)[1]), None)
+        if lane is not None:
+            lane.answer = message
+            self._news.set()
+
+    def _acknowledged(self, client: Client, lane: _Lane, now: float) -> bool:
+        """Tell whether the batch that is under way arrived; then the outbox has let it go.
+
+        Raises:
+            Unavailable: the server went away before it answered.
+            Backpressure: the stream refused, or there was no answer in time.
+        """
+        if lane.answer is None:
+            if now >= lane.due:
+                self._look(client, lane, now)
+            return False
+        message, lane.answer, lane.attempt = lane.answer, None, 0
+        if message.headers and message.headers.get(Header.STATUS) == StatusCode.SERVICE_UNAVAILABLE:
+            raise Backpressure("the bus has no stream for batches")
+        try:
+            answer = _decode_answer(message.data)
+        except msgspec.MsgspecError as error:
+            raise Backpressure(f"no acknowledgement: {error}") from error
+        if answer.error is not None:
+            raise Backpressure(f"the stream refuses: {answer.error.description}")
+        self._outbox.acknowledge(lane.partition)
+        self.latency.observe(now - lane.began)
+        lane.batch, lane.due, lane.pause_s = None, 0.0, _FIRST_PAUSE_S
+        self.published += 1
+        self.duplicates += answer.duplicate
+        self._say_problem(None)
+        self._advanced.set()
+        return True
+
+    def _look(self, client: Client, lane: _Lane, now: float) -> None:
+        """See whether an answer may still come. Raises Unavailable or Backpressure when it may not."""
+        lane.due = now + _LOOK_S
+        if not client.is_connected or client.stats["reconnects"] != lane.reconnects:
+            self._give_up(lane)
+            raise Unavailable("the bus went away before it acknowledged")
+        if now - lane.sent >= ACKNOWLEDGE_TIMEOUT_S:
+            self._give_up(lane)
+            raise Backpressure(f"no acknowledgement within {ACKNOWLEDGE_TIMEOUT_S:g} s")
+
+    def _give_up(self, lane: _Lane) -> None:
+        """Wait for the answer to this attempt no longer."""
+        self._waiting.pop(lane.attempt, None)
+        lane.attempt, lane.answer = 0, None
 
     def _say_problem(self, problem: str | None) -> None:
         if problem != self.problem:

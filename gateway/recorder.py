@@ -1,9 +1,10 @@
 """The recorder: beats, cuts slots for the journal, seals them into the outbox, and owns the watch.
 
-It beats every journal interval; sealing runs in a thread, one at a time, because it waits for the disk.
-When the outbox is full or the disk refuses, rooms are told to stop. What still arrives shortly after is
-kept; then the watch ends, and when there is room again a new one begins with the gap recorded. What cannot
-be sealed stays in memory, bounded, and is written first, with the bytes that its batches already had.
+It beats when `pulse` says, and cuts a slot that holds nothing only for a seal. Sealing runs in a thread, one at a
+time, because it waits for the disk. When the outbox is full or the disk refuses, rooms are told to stop. What still
+arrives shortly after is kept; then the watch ends, and when there is room again a new one begins with the gap
+recorded. What cannot be sealed stays in memory, bounded, and is written first, with the bytes that its batches
+already had.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ import structlog
 from gateway.collector import Collector
 from gateway.outbox.journal import Journal
 from gateway.outbox.store import Outbox
+from gateway.pulse import Pulse
 from gateway.recovery import gap
 from gateway.sealing import Seal, Sealer
 from gateway.slots import Notice, Slot
@@ -39,6 +41,12 @@ MOST_PENDING_BYTES = 64 << 20
 
 MOST_WAITING_SLOTS = 100
 """The same for slots that the journal has not written."""
+
+LOOK_S = 0.05
+"""How often a seal is looked at that still runs when the next one is due."""
+
+EARLY_S = 0.002
+"""A seal may begin this early: the event loop's timers are exact to a millisecond."""
 
 RESUME_SHARE = 0.8
 """A full outbox is taken up again when it is this empty."""
@@ -88,30 +96,35 @@ class Recorder:
             self.collector.notice(notice)
 
     async def run(self, stop: asyncio.Event, interval_s: float) -> None:
-        """Beat every `interval_s` until `stop` is set."""
-        loop = asyncio.get_running_loop()
-        next_beat = loop.time() + interval_s
-        while not stop.is_set():
-            await asyncio.sleep(next_beat - loop.time())
-            next_beat = max(next_beat + interval_s, loop.time())
-            self.beat()
+        """Beat until `stop` is set; what is put is cut within `interval_s`."""
+        pulse = Pulse(self.beat, interval_s)
+        self.collector.on_first, self.collector.on_lull = pulse.stir, pulse.lull
+        await pulse.run(stop)
 
-    def beat(self) -> None:
-        """Cut a slot, start a seal when one is due, and see whether rooms may go on."""
+    def beat(self) -> float:
+        """Cut a slot that holds something, start a seal when one is due, and see whether rooms may go on.
+
+        Returns in how many seconds the next beat must be at the latest.
+        """
         if self._failure is not None:
             raise self._failure
         now_us, monotonic_s = self._clock.now_us(), self._clock.monotonic()
         broken = self._watch.beat(now_us, monotonic_s)
+        due = monotonic_s >= self._seal_at - EARLY_S
         if self.collector.watching:
             self._say_losses()
-            if broken is None:
-                self._keep(self.collector.cut(now_us))
-            else:
+            if broken is not None:
                 _log.warning("watch-broken", reason=broken.reason, moved_us=broken.moved_us)
                 self._keep(self.collector.part(broken))
-        if self._sealing is None and monotonic_s >= self._seal_at and (self._pending or self._unwritten):
-            self._start_seal(monotonic_s)
+            elif due or not self.collector.idle:
+                self._keep(self.collector.cut(now_us))
+        if self._sealing is None and due:
+            if self._pending or self._unwritten or self._outbox.unsettled:
+                self._start_seal(monotonic_s)
+            else:
+                self._seal_at = monotonic_s + self._seal_interval_s
         self._judge(now_us, monotonic_s)
+        return max(self._seal_at - monotonic_s, LOOK_S)
 
     def end(self) -> None:
         """End the watch; whatever rooms still acquire lies in the gap that the next start says."""
@@ -153,7 +166,11 @@ class Recorder:
         self._sealing.add_done_callback(self._end_seal)
 
     def _seal(self, slots: Sequence[Slot], stopping: bool) -> None:
-        """Work of the sealing thread."""
+        """Work of the sealing thread, which also writes down what the bus has taken meanwhile."""
+        try:
+            self._outbox.settle()
+        except OSError as error:
+            _log.error("outbox-unwritable", error=str(error))
         self._unwritten.extend(self._sealer.seal(slots, self._clock.now_us(), stopping=stopping))
         while self._unwritten:
             seal = self._unwritten[0]

@@ -26,7 +26,8 @@ from muster.scans import Scans
 
 MAGIC = b"MJR1"
 _HEAD = struct.Struct("<4sIQQqqIIII")
-_CHECKED = 8
+_CHECK = struct.Struct("<4sI")
+_CHECKED = _CHECK.size
 _MOST_BYTES = 1 << 30
 
 SCAN_HEAD = struct.Struct("<iqqiIBB")
@@ -76,6 +77,11 @@ class Slot:
     events: list[Event] = field(default_factory=list)
     texts: list[TextReading] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
+
+    @property
+    def empty(self) -> bool:
+        """Whether it holds nothing but the time it watched."""
+        return not (self.heads or self.events or self.texts or self.notices)
 
     @property
     def size(self) -> int:
@@ -132,9 +138,8 @@ def encode_slot(slot: Slot, generation: int) -> bytes:
         notes = _encode_notes(_Notes(slot.events, slot.texts, slot.notices))
     sizes = (len(slot.heads), len(slot.values), len(slot.qualities), len(notes))
     head = _HEAD.pack(MAGIC, 0, generation, slot.number, slot.since, slot.watermark, *sizes)
-    data = bytearray(b"".join([head, slot.heads, slot.values, slot.qualities, notes]))
-    struct.pack_into("<I", data, 4, zlib.crc32(memoryview(data)[_CHECKED:]))
-    return bytes(data)
+    rest = b"".join((head[_CHECKED:], slot.heads, slot.values, slot.qualities, notes))
+    return _CHECK.pack(MAGIC, zlib.crc32(rest)) + rest
 
 
 def decode_slots(data: bytes) -> tuple[int, list[Slot]]:

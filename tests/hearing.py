@@ -36,6 +36,7 @@ class Hearing(ABC, Generic[S]):
         self.events: list[Event] = []
         self.full = False
         self.sealed = 0
+        self.lulls = 0
 
     @abstractmethod
     def keep(self, seen: Seen) -> None:
@@ -58,6 +59,9 @@ class Hearing(ABC, Generic[S]):
 
     def event(self, event: Event) -> None:
         self.events.append(event)
+
+    def lull(self) -> None:
+        self.lulls += 1
 
     def mark(self) -> int | None:
         return 1

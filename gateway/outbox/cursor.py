@@ -1,7 +1,7 @@
-"""How far the bus has taken each partition: one small file, overwritten in place after each acknowledgement.
+"""How far the bus has taken each partition: one small file, overwritten in place soon after acknowledgements.
 
-It is not synced: after a power cut it may be behind, and batches are sent again, which the bus and ingest
-know by their names. It is never ahead.
+It is not synced, and several acknowledgements share one write: after a kill or a power cut it may be behind, and
+batches are sent again, which the bus and ingest know by their names. It is never ahead.
 """
 
 import os
@@ -42,8 +42,11 @@ class Cursor:
         return max(taken.through for taken in self._taken)
 
     def move(self, partition: int, taken: Taken) -> None:
-        """Remember that the bus took this. Raises OSError; in memory it stands all the same."""
+        """Remember that the bus took this, in memory until `write`."""
         self._taken[partition] = taken
+
+    def write(self) -> None:
+        """Write down how far the bus has come. Raises OSError; in memory it stands all the same."""
         os.pwrite(self._handle, _encode(self._taken), 0)
 
     def close(self) -> None:

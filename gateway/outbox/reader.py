@@ -1,6 +1,7 @@
 """Reading the outbox: one partition's batches in order, each once, passing over damage and noting it."""
 
 import os
+from collections import deque
 from dataclasses import dataclass
 
 from gateway.outbox import segments
@@ -17,6 +18,17 @@ class Loss:
     partition: int
     at: int
     until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """A batch that is still in memory, and where it lies: entry `index` of the record at `offset` of a segment."""
+
+    batch: Sealed
+    through: int
+    segment_number: int
+    offset: int
+    index: int
 
 
 class Damage:
@@ -50,8 +62,10 @@ class Reader:
             segment = self._shelf.first_from(self.segment_number)
             if segment is None:
                 return None
-            if self._handle is None or segment.number != self.segment_number:
+            if segment.number != self.segment_number:
                 self._enter(segment)
+            elif self._handle is None:
+                self._handle = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
             assert self._handle is not None
             end = segment.size
             record = segments.next_record(self._handle, self._offset, end)
@@ -70,6 +84,26 @@ class Reader:
                 self._index = 0
             self._offset = record.start
             self._current = self._next_in(record)
+        return self._current
+
+    def current_of(self, fresh: deque[Fresh]) -> Sealed | None:
+        """Return the batch at this place if it is among `fresh`, which only grows at its end meanwhile.
+
+        Only the direct successor of the batch before is taken from there; whatever else follows is read.
+        """
+        while self._current is None and fresh:
+            found = fresh[0]
+            name, before = found.batch.name, self._before.name
+            if name <= before:
+                fresh.popleft()
+                continue
+            if name != (before[0], before[1] + 1):
+                break
+            if found.segment_number != self.segment_number:
+                self.close()
+            self.segment_number = found.segment_number
+            self._offset, self._index, self._through = found.offset, found.index + 1, found.through
+            self._current = found.batch
         return self._current
 
     def _next_in(self, record: Record) -> Sealed | None:

@@ -1,11 +1,15 @@
 """The outbox: sealed batches, durable before `append` returns, given out in order until the bus has them.
 
-One thread appends; each partition is read by one caller at a time. Damage never stops the road: what cannot
-be read is passed over, and the jump that this leaves is kept in `damage` for the recorder to say as a gap.
+One thread appends; each partition is read by one caller at a time. What was just sealed is also kept in memory,
+a few batches of each partition, so that a bus that keeps up is served without the disk. Damage never stops the
+road: what cannot be read is passed over, and the jump that this leaves is kept in `damage` for the recorder to say
+as a gap.
 """
 
+import contextlib
 import os
 import threading
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,13 +17,15 @@ from bus.subjects import PARTITIONS
 from gateway.outbox import segments
 from gateway.outbox.cursor import Cursor
 from gateway.outbox.mending import mend
-from gateway.outbox.reader import Damage, Reader
+from gateway.outbox.reader import Damage, Fresh, Reader
 from gateway.outbox.records import Sealed, encode_record
 from gateway.outbox.shelf import Shelf
 from muster.errors import Backpressure
 from muster.files import write_all
 
 SEGMENT_BYTES = 4 << 20
+MOST_FRESH = 4
+"""How many of a partition's newest batches are kept in memory."""
 
 
 class Outbox:
@@ -32,13 +38,14 @@ class Outbox:
         self._folder = folder
         self._segment_bytes = min(SEGMENT_BYTES, max(1, limit_bytes // 8))
         self._reading = threading.Lock()
-        self._closed = False
+        self._closed = self._unsettled = False
         self._cursor = Cursor(folder / "taken")
         mended = mend(folder, self._cursor)
         self.marks = mended.marks
         self._suspect = mended.damaged
         self._shelf = Shelf(mended.segments)
         self._handle = os.open(self._shelf.last.path, os.O_RDWR | os.O_CLOEXEC)
+        self._fresh: list[deque[Fresh]] = [deque(maxlen=MOST_FRESH) for _ in range(PARTITIONS)]
         self._readers = [
             Reader(self._shelf, self.damage, partition, self._cursor[partition].mark)
             for partition in range(PARTITIONS)
@@ -89,8 +96,20 @@ class Outbox:
             self._suspect = False
         except OSError as error:
             raise Backpressure(f"outbox {self._folder}: {error.strerror}") from error
+        segment = self._shelf.last.number
         self.marks = self.marks.after(through, batches)
         self._shelf.grow(len(data))
+        for index, batch in enumerate(batches):
+            self._fresh[batch.partition].append(Fresh(batch, through, segment, end, index))
+
+    def fresh(self, partition: int) -> Sealed | None:
+        """Return what `read` would, if it is in memory; never waits for the disk."""
+        if not self._reading.acquire(blocking=False):
+            return None
+        try:
+            return None if self._closed else self._readers[partition].current_of(self._fresh[partition])
+        finally:
+            self._reading.release()
 
     def read(self, partition: int) -> Sealed | None:
         """Return the partition's oldest batch that the bus has not acknowledged. Raises OSError."""
@@ -98,18 +117,34 @@ class Outbox:
             return None if self._closed else self._readers[partition].current()
 
     def acknowledge(self, partition: int) -> None:
-        """Let go of what `read` returned. Raises OSError when that cannot be remembered across a restart."""
+        """Let go of what `read` or `fresh` returned; `settle` makes it known to the disk."""
+        self._cursor.move(partition, self._readers[partition].advance())
+        self._unsettled = True
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether `settle` has something to do."""
+        return self._unsettled
+
+    def settle(self) -> None:
+        """Remember across a restart what was let go of, and remove what nobody reads any more. Raises OSError."""
         with self._reading:
-            if self._closed:
+            if self._closed or not self._unsettled:
                 return
-            taken = self._readers[partition].advance()
-            self._shelf.remove_before(min(reader.segment_number for reader in self._readers))
-            self._cursor.move(partition, taken)
+            self._unsettled = False
+            try:
+                self._cursor.write()
+                self._shelf.remove_before(min(reader.segment_number for reader in self._readers))
+            except OSError:
+                self._unsettled = True
+                raise
 
     def close(self) -> None:
         """Close all files, once whoever reads has come to an end."""
         with self._reading:
             self._closed = True
+            with contextlib.suppress(OSError):  # then some batches are sent again
+                self._cursor.write()
             for reader in self._readers:
                 reader.close()
             self._cursor.close()

@@ -56,6 +56,7 @@ class Line:
     """The connection to one host and port, or one serial port.
 
     up, down: told when a session begins or ends. busy: where the line stands while a request waits for its answer.
+    lull: told with an answer after which no line waits for another.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Line:
         up: Callable[[], None],
         down: Callable[[str, dict[str, int | str]], None],
         busy: "set[Line]",
+        lull: Callable[[], None],
     ) -> None:
         self.settings = settings
         self.connect_timeout_s = 3.0
@@ -77,6 +79,7 @@ class Line:
         self._up = up
         self._down = down
         self._busy = busy
+        self._lull = lull
         self._link: Link | None = None
         self._opening = True
         self._queue: deque[Job] = deque()
@@ -183,6 +186,8 @@ class Line:
             self._queue.append(job)
         if self._queue:
             self._go_on()
+        if not self._busy:
+            self._lull()
 
     def received(self, pdu: bytes) -> None:
         job = self._job

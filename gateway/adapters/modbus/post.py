@@ -23,9 +23,10 @@ _DEAF_S = 3600.0
 class Post:
     """One line of the room. Its tasks belong to the room's group."""
 
-    def __init__(self, settings: LineSettings, busy: set[Line], group: asyncio.TaskGroup) -> None:
+    def __init__(self, settings: LineSettings, busy: set[Line], sink: Sink, group: asyncio.TaskGroup) -> None:
         self.stations: dict[int, Station] = {}
-        self.line = Line(settings, self._up, self._down, busy)
+        self.line = Line(settings, self._up, self._down, busy, sink.lull)
+        self._sink = sink
         self._group = group
         self._rests: dict[int, Rest] = {}
         self._unidentified: deque[Station] = deque()
@@ -33,12 +34,12 @@ class Post:
         self._running = group.create_task(self.line.run(), name=f"line {settings.text}")
 
     def add(
-        self, device: Device, understood: Understood, sink: Sink, clock: Clock, again: Callable[[int], None]
+        self, device: Device, understood: Understood, clock: Clock, again: Callable[[int], None]
     ) -> Station:
         """Take a device onto the line."""
         connection = understood.connection
         rest = self._rests.setdefault(connection.unit, Rest(_FIRST_REST_S, random.Random()))
-        station = Station(device, understood, self.line, rest, sink, clock, again, self._identify)
+        station = Station(device, understood, self.line, rest, self._sink, clock, again, self._identify)
         self.stations[device.number] = station
         self._settle()
         if self.line.connected:

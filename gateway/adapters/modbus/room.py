@@ -116,8 +116,8 @@ class ModbusRoom(WithoutCertificates):
         post = self._posts.get(settings)
         if post is None:
             assert self._group is not None
-            post = self._posts[settings] = Post(settings, self._busy, self._group)
-        station = post.add(device, understood, self._sink, self._clock, self._again)
+            post = self._posts[settings] = Post(settings, self._busy, self._sink, self._group)
+        station = post.add(device, understood, self._clock, self._again)
         self._schedule.add(device.number, station, device.interval_s)
         return post, station
 

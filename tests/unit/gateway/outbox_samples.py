@@ -37,6 +37,7 @@ def drain(outbox: Outbox, partition: int, most: int = 1_000_000) -> list[Sealed]
     while len(read) < most and (found := outbox.read(partition)) is not None:
         read.append(found)
         outbox.acknowledge(partition)
+    outbox.settle()
     return read
 
 

@@ -103,7 +103,7 @@ def test_how_far_sealing_came_is_known_even_when_every_old_segment_is_gone(tmp_p
     again.close()
 
 
-@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.integers(0, 100_000), which=st.integers(0, 100))
 def test_cutting_the_newest_files_anywhere_leaves_a_prefix_of_what_was_sealed(
     written: tuple[Path, list[Sealed]], tmp_path: Path, cut: int, which: int
@@ -131,7 +131,7 @@ def test_cutting_the_newest_files_anywhere_leaves_a_prefix_of_what_was_sealed(
     shutil.rmtree(copy)
 
 
-@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(flips=st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100_000), st.integers(0, 7)), max_size=4))
 def test_flipped_bits_lose_batches_but_never_double_reorder_or_alter_one(
     written: tuple[Path, list[Sealed]], tmp_path: Path, flips: list[tuple[int, int, int]]
@@ -302,3 +302,74 @@ def test_the_very_first_batch_is_missed_too_when_it_is_lost(tmp_path: Path) -> N
     (loss,) = again.damage.losses
     assert loss.until == of(2, batches)[1].watched_from
     again.close()
+
+
+def test_what_was_just_sealed_is_given_out_of_memory_and_the_disk_goes_on_behind_it(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path, 1 << 16)
+    batches = fill(outbox, 7, 1)
+    assert outbox.fresh(1) is None, "the first of an epoch is read, for older ones may lie before it"
+    for partition in range(PARTITIONS):
+        assert drain(outbox, partition) == of(partition, batches)
+    for sequence in range(2, 90):  # over several segments
+        batches = fill(outbox, 7, 1, first=sequence, size=200)
+        for partition in range(PARTITIONS):
+            assert outbox.fresh(partition) == of(partition, batches)[0]
+            outbox.acknowledge(partition)
+            assert outbox.fresh(partition) is None
+        outbox.settle()
+    assert len(list(tmp_path.glob("segment-*"))) == 1
+    batches = fill(outbox, 7, 12, first=90, size=200)  # more than are kept in memory
+    assert outbox.fresh(2) is None
+    assert drain(outbox, 2) == of(2, batches)
+    outbox.close()
+    again = Outbox(tmp_path, 1 << 16)
+    assert again.sent(2)
+    assert drain(again, 3) == of(3, batches)
+    again.close()
+
+
+@given(st.lists(st.sampled_from(("seal", "fresh", "read", "settle", "again")), max_size=40))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_memory_and_disk_give_the_same_batches_in_the_same_order(tmp_path: Path, steps: list[str]) -> None:
+    folder = tmp_path / os.urandom(6).hex()
+    folder.mkdir()
+    outbox = Outbox(folder, 1 << 16)
+    sealed: list[Sealed] = []
+    given_out: list[Sealed] = []
+    for step in [*steps, "read", *["again"] * 2]:
+        if step == "seal":
+            sealed += fill(outbox, 7, 1, first=len(sealed) // PARTITIONS + 1, size=1500)
+        elif step == "settle":
+            outbox.settle()
+        elif step == "again":
+            outbox.close()
+            outbox = Outbox(folder, 1 << 16)
+        else:
+            found = outbox.fresh(2) if step == "fresh" else outbox.read(2)
+            if found is not None:
+                given_out.append(found)
+                outbox.acknowledge(2)
+    given_out += drain(outbox, 2)
+    assert given_out == of(2, sealed)
+    assert outbox.damage.places == 0
+    assert not outbox.damage.losses
+    outbox.close()
+
+
+def test_what_the_bus_took_since_the_last_write_is_sent_again_after_a_kill(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path, LIMIT)
+    batches = fill(outbox, 7, 3)
+    outbox.read(0)
+    outbox.acknowledge(0)
+    outbox.settle()
+    assert not outbox.unsettled
+    outbox.read(0)
+    outbox.acknowledge(0)
+    assert outbox.unsettled
+    killed = copied(tmp_path, tmp_path.parent)
+    outbox.close()
+    again, closed = Outbox(killed, LIMIT), Outbox(tmp_path, LIMIT)
+    assert drain(again, 0) == of(0, batches)[1:]
+    assert drain(closed, 0) == of(0, batches)[2:]
+    again.close()
+    closed.close()

@@ -227,7 +227,7 @@ async def test_a_flipped_bit_in_the_newest_seal_loses_nothing_because_the_journa
     first.kill()
     (segment,) = (tmp_path / "outbox").glob("segment-*")
     content = bytearray(segment.read_bytes())
-    content[content.index(b'"partition":1,"epoch":1700000000,"sequence":3')] ^= 1
+    content[content.index(b'"partition":1,"epoch":1700000000,"sequence":4')] ^= 1
     segment.write_bytes(content)
     second = bench()
     await second.beat(10)

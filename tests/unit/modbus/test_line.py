@@ -72,6 +72,7 @@ class Bench:
             lambda: None,
             lambda reason, detail: self.downs.append(reason),
             self.busy,
+            self.sink.lull,
         )
         self.line.now = self.clock.monotonic
         self.rest = Rest(1.0)
