@@ -20,6 +20,8 @@ import pyarrow as pa
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from bus.columns import SCHEMA as _SCHEMA
+from bus.columns import write_record
 from muster.errors import Rejected
 from muster.events import Event, TextReading
 from muster.scans import Scans
@@ -62,17 +64,6 @@ class Batch:
 
 _encode_header = msgspec.json.Encoder().encode
 _decode_header = msgspec.json.Decoder(Header).decode
-_SCHEMA = pa.schema(
-    [
-        ("device", pa.int32()),
-        ("time", pa.int64()),
-        ("received", pa.int64()),
-        ("first", pa.int32()),
-        ("how", pa.uint8()),
-        ("value", pa.list_(pa.float64())),
-        ("quality", pa.list_(pa.int16())),
-    ]
-)
 _SCHEMA_BYTES = _SCHEMA.serialize().to_pybytes()
 _END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 """How a stream of Arrow's IPC format ends."""
@@ -85,25 +76,7 @@ def encode(header: Header, scans: Scans) -> bytes:
         return _PREFIX.pack(MAGIC, len(head)) + head
     head += b" " * (-(_PREFIX.size + len(head)) % _ALIGNMENT)
     prefix = _PREFIX.pack(MAGIC, len(head)) + head
-    offsets = pa.array(scans.offsets)
-    if scans.quality is None:
-        quality = pa.nulls(len(scans), _SCHEMA.field("quality").type)
-    else:
-        quality = pa.ListArray.from_arrays(offsets, pa.array(scans.quality))
-    record = pa.RecordBatch.from_arrays(
-        [
-            pa.array(scans.device),
-            pa.array(scans.time),
-            pa.array(scans.received),
-            pa.array(scans.first),
-            pa.array(scans.how),
-            pa.ListArray.from_arrays(offsets, pa.array(scans.value)),
-            quality,
-        ],
-        schema=_SCHEMA,
-    )
-    columns: bytes = record.serialize().to_pybytes()
-    return b"".join((prefix, _SCHEMA_BYTES, columns, _END))
+    return b"".join((prefix, _SCHEMA_BYTES, write_record(scans), _END))
 
 
 def decode(body: bytes) -> Batch:
