@@ -14,7 +14,7 @@ from typing import Protocol, cast
 from gateway.adapters.modbus import rtu
 from gateway.adapters.modbus.pdu import Request, Violation
 
-_HEAD = struct.Struct(">HHHBBB")
+_HEAD_LENGTH = 9
 _MBAP = struct.Struct(">HHHB")
 _BUFFER = 4096
 _LONGEST_MBAP = 254
@@ -124,19 +124,20 @@ class MbapLink(StreamLink):
         super().__init__(listener)
         self._number = 0
         self._waiting: Request | None = None
-        self._expected: tuple[int, ...] = ()
+        self._expected = b""
         self._expected_length = 0
         self._abandoned: deque[int] = deque(maxlen=_REMEMBERED)
 
     def send(self, request: Request) -> float:
-        number = self._number = (self._number + 1) & 0xFFFF
+        self._number = (self._number + 1) & 0xFFFF
+        number = self._number.to_bytes(2, "big")
         self._waiting = request
         if request.mbap_head is not None:
-            self._expected = (number, *request.mbap_head)
-            self._expected_length = 6 + request.mbap_head[1]
+            self._expected = number + request.mbap_head
+            self._expected_length = _HEAD_LENGTH + (request.size or 0)
         else:
             self._expected_length = 0
-        self._write(number.to_bytes(2, "big") + request.mbap)
+        self._write(number + request.mbap)
         return 0.0
 
     def forget(self) -> int:
@@ -150,11 +151,11 @@ class MbapLink(StreamLink):
     def buffer_updated(self, nbytes: int) -> None:
         """Take the one frame that nearly always comes at once without looking at it twice."""
         filled = self._filled = self._filled + nbytes
-        if filled == self._expected_length and _HEAD.unpack_from(self._bytes) == self._expected:
+        if filled == self._expected_length and self._bytes.startswith(self._expected):
             self._waiting = None
             self._expected_length = 0
             self._filled = 0
-            self._listener.answered(self._view[9:filled])
+            self._listener.answered(self._view[_HEAD_LENGTH:filled])
         else:
             self._take_all()
 

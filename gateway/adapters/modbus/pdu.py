@@ -70,8 +70,8 @@ class Request:
     """One request, prepared for every transport.
 
     size: bytes of values in a read's answer; echo: the exact reply to a write; both None for an identification.
-    mbap: the request on TCP without its transaction number; mbap_head: the numbers behind the transaction number
-    that its right answer begins with. rtu: the request on a serial line.
+    mbap: the request on TCP without its transaction number; mbap_head: what its right answer begins with, behind the
+    same number. rtu: the request on a serial line.
     """
 
     unit: int
@@ -80,12 +80,14 @@ class Request:
     size: int | None = None
     echo: bytes | None = None
     mbap: bytes = field(init=False)
-    mbap_head: tuple[int, int, int, int, int] | None = field(init=False)
+    mbap_head: bytes | None = field(init=False)
     rtu: bytes = field(init=False)
 
     def __post_init__(self) -> None:
         frame = bytes([self.unit]) + self.pdu
-        head = None if self.size is None else (0, 3 + self.size, self.unit, self.function, self.size)
+        head = None
+        if self.size is not None:
+            head = struct.pack(">HHBBB", 0, 3 + self.size, self.unit, self.function, self.size)
         object.__setattr__(self, "mbap", struct.pack(">HH", 0, len(frame)) + frame)
         object.__setattr__(self, "mbap_head", head)
         object.__setattr__(self, "rtu", with_crc(frame))

@@ -52,13 +52,25 @@ class ModbusRoom(WithoutCertificates):
         """Wake in every slot; at the end, stop in good order."""
         loop = asyncio.get_running_loop()
         begin = loop.time()
-        slot = 0
+        failed: asyncio.Future[None] = loop.create_future()
+        timer: asyncio.TimerHandle
+
+        def wake(slot: int) -> None:
+            nonlocal timer
+            now = loop.time()
+            try:
+                self._tick(slot, now)
+            except Exception as error:  # noqa: BLE001 - raised below, where the room is awaited
+                failed.set_exception(error)
+                return
+            slot = max(slot + 1, int((now - begin) / SLOT_S))
+            timer = loop.call_at(begin + slot * SLOT_S, wake, slot)
+
+        timer = loop.call_at(begin + SLOT_S, wake, 1)
         try:
-            while True:
-                slot = max(slot + 1, int((loop.time() - begin) / SLOT_S))
-                await asyncio.sleep(begin + slot * SLOT_S - loop.time())
-                self._tick(slot, loop.time())
+            await failed
         finally:
+            timer.cancel()
             for _, station in self._roster.watched.values():
                 station.stop("gateway-stopped")
             for post in list(self._posts.values()):

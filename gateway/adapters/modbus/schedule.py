@@ -77,10 +77,12 @@ class Schedule(Generic[T]):
                     continue
                 entry.count += 1
                 missed = 0
-                if self._slot_of(entry) <= slot:
+                next_slot = self._slot_of(entry)
+                if next_slot <= slot:
                     missed = math.ceil((slot + 1 - entry.phase) / entry.every) - entry.count
                     entry.count += missed
-                self._put(entry)
+                    next_slot = self._slot_of(entry)
+                self._slots.setdefault(next_slot, []).append(entry)
                 found.append((entry.item, missed))
             for entry in self._extra.pop(at, ()):
                 entry.extra = False
