@@ -31,7 +31,7 @@ from simulators.modbus.ports import free_ports
 from store.migrations import migrate
 from store.roles import ROLES, set_passwords
 
-settings.register_profile("muster", suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("muster", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("muster")  # no test asserts on time, not even on how long it takes to make an example
 
 

@@ -103,7 +103,7 @@ def test_how_far_sealing_came_is_known_even_when_every_old_segment_is_gone(tmp_p
     again.close()
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.integers(0, 100_000), which=st.integers(0, 100))
 def test_cutting_the_newest_files_anywhere_leaves_a_prefix_of_what_was_sealed(
     written: tuple[Path, list[Sealed]], tmp_path: Path, cut: int, which: int
@@ -131,7 +131,7 @@ def test_cutting_the_newest_files_anywhere_leaves_a_prefix_of_what_was_sealed(
     shutil.rmtree(copy)
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(flips=st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100_000), st.integers(0, 7)), max_size=4))
 def test_flipped_bits_lose_batches_but_never_double_reorder_or_alter_one(
     written: tuple[Path, list[Sealed]], tmp_path: Path, flips: list[tuple[int, int, int]]
@@ -329,7 +329,7 @@ def test_what_was_just_sealed_is_given_out_of_memory_and_the_disk_goes_on_behind
 
 
 @given(st.lists(st.sampled_from(("seal", "fresh", "read", "settle", "again")), max_size=40))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_memory_and_disk_give_the_same_batches_in_the_same_order(tmp_path: Path, steps: list[str]) -> None:
     folder = tmp_path / os.urandom(6).hex()
     folder.mkdir()
