@@ -160,8 +160,11 @@ class Sealer:
 def _by_partition(group: Sequence[Slot]) -> list[_Content]:
     scans = scans_of(group)
     parts = scans.device % PARTITIONS
+    ordered = scans.take(np.argsort(parts, kind="stable"))
+    ends = np.cumsum(np.bincount(parts, minlength=PARTITIONS)).tolist()
     contents = [
-        _Content(scans.take(np.flatnonzero(parts == partition)), [], []) for partition in range(PARTITIONS)
+        _Content(ordered.between(begin, end), [], [])
+        for begin, end in zip([0, *ends[:-1]], ends, strict=True)
     ]
     for slot in group:
         for notice in slot.notices:

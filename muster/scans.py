@@ -113,6 +113,20 @@ class Scans:
             None if self.quality is None else self.quality[gather],
         )
 
+    def between(self, begin: int, end: int) -> "Scans":
+        """Return the scans from index `begin` up to `end`, without copying their columns."""
+        start, stop = self.offsets[begin], self.offsets[end]
+        return Scans(
+            self.device[begin:end],
+            self.time[begin:end],
+            self.received[begin:end],
+            self.first[begin:end],
+            self.how[begin:end],
+            self.offsets[begin : end + 1] - start,
+            self.value[start:stop],
+            None if self.quality is None else self.quality[start:stop],
+        )
+
     def good(self) -> NDArray[np.bool_]:
         """Return (n,) bool: whether the scan holds at least one Good value.
 

@@ -196,3 +196,28 @@ def test_a_flood_is_cut_into_batches_that_a_server_takes_and_nothing_of_it_is_lo
     assert [event.at - NOW for batch in found for event in batch.header.events] == list(range(2000))
     assert [text.time - NOW for batch in found for text in batch.header.texts] == list(range(2000))
     assert found[-1].header.watched_until == NOW + BEAT
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 4), st.booleans()), max_size=40))
+def test_each_partition_holds_its_devices_scans_in_the_order_in_which_they_came(
+    put: list[tuple[int, int, bool]],
+) -> None:
+    collector = Collector(1)
+    collector.begin(NOW)
+    for index, (device, count, doubtful) in enumerate(put):
+        quality = np.full(count, 64, np.int16) if doubtful else None
+        collector.scan(device, NOW + index, NOW, 1, np.full(count, float(index)), quality, How.SOLICITED)
+    seals = sealer().seal([collector.cut(NOW + 2 * SECOND_US)], NOW + 2 * SECOND_US)
+    for partition in range(PARTITIONS):
+        (batch,) = batches(seals, partition)
+        mine = [(at, *one) for at, one in enumerate(put) if partition_of(one[0]) == partition]
+        assert batch.scans.device.tolist() == [device for _, device, _, _ in mine]
+        assert batch.scans.time.tolist() == [NOW + index for index, _, _, _ in mine]
+        assert batch.scans.value.tolist() == [
+            float(index) for index, _, count, _ in mine for _ in range(count)
+        ]
+        if batch.scans.quality is not None:
+            wanted = [64 * doubtful for _, _, count, doubtful in mine for _ in range(count)]
+            assert batch.scans.quality.tolist() == wanted
+        else:
+            assert not any(doubtful for _, _, _, doubtful in mine)
