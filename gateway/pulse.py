@@ -6,6 +6,7 @@ when it is killed meanwhile. An otherwise idle process pays more for waking up t
 """
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -35,6 +36,7 @@ class Pulse:
         finally:
             stopping.cancel()
             self._timer.cancel()
+            self._due = -math.inf  # nothing is earlier: whatever rooms still put while they end makes no beat
         if self._ended.done():
             self._ended.result()
 
@@ -59,7 +61,7 @@ class Pulse:
 
     def _wake(self) -> None:
         self._beaten = now = self._loop.time()
-        self._due = float("inf")
+        self._due = math.inf
         try:
             wait_s = self._beat()
         except BaseException as error:  # noqa: BLE001 - raised by `run`, which is awaited

@@ -84,6 +84,16 @@ async def test_lulls_one_after_the_other_do_not_make_a_beat_each() -> None:
     await beats.end()
 
 
+async def test_what_is_put_after_the_end_makes_no_beat() -> None:
+    beats = Beats()
+    await asyncio.sleep(0.12)
+    beats.pulse.stir()
+    await beats.end()
+    beats.pulse.stir()
+    beats.pulse.lull()
+    assert await beats.within(3 * INTERVAL_S) == []
+
+
 async def test_what_a_beat_raises_ends_the_recorder() -> None:
     def fail() -> float:
         raise RuntimeError("defect")
