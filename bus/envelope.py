@@ -20,8 +20,7 @@ import pyarrow as pa
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from bus.columns import SCHEMA as _SCHEMA
-from bus.columns import write_record
+from bus.columns import SCHEMA, read_record, write_record
 from muster.errors import Rejected
 from muster.events import Event, TextReading
 from muster.scans import Scans
@@ -64,7 +63,7 @@ class Batch:
 
 _encode_header = msgspec.json.Encoder().encode
 _decode_header = msgspec.json.Decoder(Header).decode
-_SCHEMA_BYTES = _SCHEMA.serialize().to_pybytes()
+_SCHEMA_BYTES = SCHEMA.serialize().to_pybytes()
 _END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 """How a stream of Arrow's IPC format ends."""
 
@@ -113,19 +112,21 @@ def _decode_prefix(body: bytes) -> tuple[Header, int]:
         raise Rejected(f"envelope header: {error}") from error
 
 
-def _read_record(body: bytes, start: int) -> pa.RecordBatch:
-    """Return the one record batch of the stream at `start`; our own writer's schema is known by its bytes."""
-    if body.startswith(_SCHEMA_BYTES, start):
-        return pa.ipc.read_record_batch(pa.py_buffer(body)[start + len(_SCHEMA_BYTES) :], _SCHEMA)
+def _read_by_arrow(body: bytes, start: int) -> pa.RecordBatch:
+    """Return the one record batch of the stream at `start`."""
     with pa.ipc.open_stream(pa.py_buffer(body)[start:]) as reader:
-        if reader.schema != _SCHEMA:
+        if reader.schema != SCHEMA:
             raise Rejected("envelope: columns are not those of scans")
         return reader.read_next_batch()
 
 
 def _decode_scans(body: bytes, start: int) -> Scans:
+    if body.startswith(_SCHEMA_BYTES, start):
+        scans = read_record(body, start + len(_SCHEMA_BYTES))
+        if scans is not None:
+            return scans
     try:
-        record = _read_record(body, start)
+        record = _read_by_arrow(body, start)
         record.validate(full=True)
     except (pa.ArrowException, StopIteration, OSError, EOFError) as error:
         raise Rejected(f"envelope columns: {error}") from error

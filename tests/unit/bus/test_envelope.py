@@ -122,11 +122,47 @@ def test_a_batch_that_was_cut_short_anywhere_is_rejected() -> None:
 
 def test_the_columns_are_the_bytes_that_arrows_own_writer_gives() -> None:
     for scans in (build([(1, 2, 1, [(0, 0), (1, 3)])]), build([(1, 2, 1, [(0, 0)]), (2, 3, 4, [(7, 0)])])):
-        columns = envelope.encode(HEADER, scans)
-        columns = columns[8 + int.from_bytes(columns[4:8], "big") :]
-        with pa.ipc.open_stream(columns) as reader:
+        body = envelope.encode(HEADER, scans)
+        stream = body[8 + int.from_bytes(body[4:8], "big") :]
+        with pa.ipc.open_stream(stream) as reader:
             schema, record = reader.schema, reader.read_next_batch()
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, schema) as writer:
             writer.write_batch(record)
-        assert sink.getvalue().to_pybytes() == columns
+        assert sink.getvalue().to_pybytes() == stream
+
+
+def decoded(body: bytes) -> list[bytes | None] | None:
+    """Return the columns' bytes; None when the envelope is rejected."""
+    try:
+        scans = envelope.decode(body).scans
+    except Rejected:
+        return None
+    names = ("device", "time", "received", "first", "how", "offsets", "value")
+    quality = None if scans.quality is None else scans.quality.tobytes()
+    return [*(getattr(scans, name).tobytes() for name in names), quality]
+
+
+def decoded_by_arrow(body: bytes) -> list[bytes | None] | None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(envelope, "read_record", lambda body, start: None)
+        return decoded(body)
+
+
+@given(st.lists(scan, min_size=1, max_size=20), st.data())
+def test_columns_are_read_without_arrow_exactly_where_arrow_reads_the_same(
+    described: list[tuple[int, int, int, list[tuple[int, int]]]], data: st.DataObject
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        body = envelope.encode(HEADER, build(described))
+        patch.setattr(envelope, "_read_by_arrow", lambda body, start: pytest.fail("read by Arrow"))
+        whole = decoded(body)
+    assert whole is not None
+    assert whole == decoded_by_arrow(body)
+    begin = 8 + int.from_bytes(body[4:8], "big")
+    for _ in range(10):
+        changed = bytearray(body)
+        changed[data.draw(st.integers(begin, len(body) - 1))] = data.draw(st.integers(0, 255))
+        assert decoded(bytes(changed)) == decoded_by_arrow(bytes(changed))
+    cut = body[: data.draw(st.integers(begin, len(body)))]
+    assert decoded(cut) == decoded_by_arrow(cut)
