@@ -31,8 +31,8 @@ _ARRAY_HEAD = 20
 def scan_rows(scans: Scans, batch: NDArray[np.int64]) -> Iterator[bytes | memoryview]:
     """Give the rows of `scan` (device, time, received, value, quality, batch), some groups at a time.
 
-    batch: (n,) int64, the batch of each scan. Rows come in no particular order. Header and trailer are not
-    given.
+    batch: (n,) int64, the batch of each scan. Rows alike in form come by device, so that the index takes the scans
+    of a device one after the other; those of one device keep their order. Header and trailer are not given.
     """
     sizes = np.diff(scans.offsets).astype(np.int64)
     if not len(sizes):
@@ -43,10 +43,11 @@ def scan_rows(scans: Scans, batch: NDArray[np.int64]) -> Iterator[bytes | memory
     if scans.quality is not None:
         judged = sums(scans.quality != 0, scans.offsets) > 0
     kind = sizes * 4 + (nulls > 0) * 2 + judged
+    order = np.argsort(scans.device, kind="stable")
     if (kind == kind[0]).all():
-        groups = [np.arange(len(kind))]
+        groups = [order]
     else:
-        order = np.argsort(kind, kind="stable")
+        order = order[np.argsort(kind[order], kind="stable")]
         groups = np.split(order, np.flatnonzero(np.diff(kind[order])) + 1)
     for group in groups:
         for index in np.split(group, range(PORTION, len(group), PORTION)):

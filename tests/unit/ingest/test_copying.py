@@ -104,6 +104,16 @@ def test_every_scan_becomes_one_row_bit_for_bit(
     assert sorted(rows_of(body), key=lambda row: row[5]) == due
 
 
+@given(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 3)), max_size=40))
+def test_rows_alike_come_by_device_and_keep_their_order_within_one(described: list[tuple[int, int]]) -> None:
+    builder = ScanBuilder()
+    for number, (device, size) in enumerate(described):
+        builder.add(device, number, 0, 1, np.arange(float(size)), None, How.SOLICITED)
+    rows = rows_of(b"".join(scan_rows(builder.build(), np.arange(len(described)))))
+    came = [(len(row[3][1]), row[0], row[5]) for row in rows if row[3] is not None]
+    assert came == sorted((size, device, number) for number, (device, size) in enumerate(described))
+
+
 def test_no_scans_give_no_rows() -> None:
     assert list(scan_rows(Scans.empty(), np.empty(0, np.int64))) == []
 
