@@ -4,6 +4,7 @@ import asyncio
 
 from bus.connection import connect_patiently
 from bus.monitor import monitor
+from ingest import heap
 from ingest.settings import Settings
 from ingest.worker import Worker
 from muster.clock import SystemClock
@@ -15,6 +16,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     Raises:
         ConfigError: the bus or the database refuses this process; trying again cannot help.
     """
+    heap.prepare()
     client = await connect_patiently(settings.bus, f"ingest {settings.worker}", stop)
     if client is None:
         return

@@ -2,7 +2,8 @@
 
 An ephemeral pull consumer with one pull outstanding; what arrives while a transaction runs waits here,
 bounded by the size of a pull. The consumer's own count must rise by one with each message: a break, a lost
-consumer, a reconnect or silence longer than the heartbeat makes the reader fail, and its owner begins anew.
+consumer, a reconnect or silence longer than the heartbeat makes the reader fail, and its owner begins anew. How
+long a group waits for others follows from how long those before it took to store.
 """
 
 import asyncio
@@ -37,10 +38,22 @@ OVERHEAD_BYTES = 64 * 2**10
 """Of a message besides its body: subject and headers."""
 GROUP_BYTES = 4 * 2**20
 GROUP_WAIT_S = 0.05
+GROUP_WAIT_MOST_S = 0.5
+WAIT_FOR_WORK = 8
+"""A group waits so many times as long for others as the one before took to store: while transactions are short, waiting
+would only delay; where they take much of the time, a larger one is cheaper than several."""
 EXPIRES_S = 30
 HEARTBEAT_S = 2
 SILENCE_S = 3 * HEARTBEAT_S
 INACTIVE_S = 30
+
+
+def group_wait_s(before_s: float, last_s: float) -> float:
+    """Return how long a group waits, from its first message on, when the two before took so long to store.
+
+    The shorter of both counts: one transaction that a checkpoint held up delays nothing.
+    """
+    return min(max(GROUP_WAIT_S, WAIT_FOR_WORK * min(before_s, last_s)), GROUP_WAIT_MOST_S)
 
 
 class Reader:
@@ -64,6 +77,8 @@ class Reader:
         self._over = False
         self._heard_at = 0.0
         self._doubted_at = -1.0
+        self._given_at = -1.0
+        self._took_s = (0.0, 0.0)
         self._reconnects = 0
         self._ready = asyncio.Event()
         self._subscription: Subscription | None = None
@@ -115,16 +130,20 @@ class Reader:
     async def group(self, wait_s: float = 1.0, most: int = PULL_MESSAGES) -> list[Message]:
         """Return the next messages for one transaction, at most `most`; none when none came within `wait_s`.
 
-        Waits a moment after the first for others to share its transaction.
+        Waits a while after the first for others to share its transaction: what is called next after a group was given
+        tells how long that took to store.
 
         Raises:
             Unavailable: this reader has failed; begin a new one after the last message given.
         """
+        if self._given_at >= 0:
+            self._took_s = (self._took_s[1], self._clock.monotonic() - self._given_at)
+            self._given_at = -1.0
         await self._until(wait_s, lambda: bool(self._arrived))
         if not self._arrived:
             self._check()
             return []
-        left_s = GROUP_WAIT_S - (self._clock.monotonic() - self._arrived[0][0])
+        left_s = group_wait_s(*self._took_s) - (self._clock.monotonic() - self._arrived[0][0])
         if left_s > 0:
             await self._until(left_s, lambda: self._bytes >= GROUP_BYTES or len(self._arrived) >= most)
         group: list[Message] = []
@@ -135,6 +154,7 @@ class Reader:
             group.append(message)
         self._bytes -= size
         await self._pull()
+        self._given_at = self._clock.monotonic()
         return group
 
     async def _until(self, wait_s: float, is_enough: Callable[[], bool]) -> None:
