@@ -192,9 +192,11 @@ class Observer:
             gone = watch.release(np.setdiff1d(watch.devices(), own))
             self._remember_now |= bool(gone)
             self.registry_version = registry.version
-        events = np.array([e.device for e in accepted.batch.header.events if e.device], np.int32)
-        for spoken in (accepted.batch.scans.device, events):
-            others = watch.unknown(spoken)
+        spoken = [accepted.batch.scans.device]
+        if accepted.batch.header.events:
+            spoken.append(np.array([e.device for e in accepted.batch.header.events if e.device], np.int32))
+        for device in spoken:
+            others = watch.unknown(device)
             if len(others):
                 watch.keep(others, registry.window_us[others])
                 self._remember_now = True

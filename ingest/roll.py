@@ -18,7 +18,7 @@ from muster.scans import Scans
 
 FEWEST, MOST = 4_096, 131_072
 """Scans that wait to be digested together; few for each device would cost a call for each scan."""
-EACH = 8
+EACH = 16
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,10 @@ def fresh(
     A solicited answer's source time is not tested: a value that has not changed keeps an old one. A
     notification's is, corrected by the offset. History is never fresh.
     """
+    solicited = scans.how == _SOLICITED
+    if solicited.all():
+        return scans.good()
     age = scans.received - (scans.time - clock_offset_us)
-    in_time = (scans.how == _SOLICITED) | ((scans.how == _UNSOLICITED) & (age <= window_us))
+    in_time = solicited | ((scans.how == _UNSOLICITED) & (age <= window_us))
     is_fresh: NDArray[np.bool_] = in_time & scans.good()
     return is_fresh

@@ -150,6 +150,8 @@ class Watch:
         self, scans: Scans, rows: NDArray[np.intp], kept: NDArray[np.bool_], clocks: Sequence[Event]
     ) -> NDArray[np.int64]:
         """Return each scan's source clock less ours, (n,) µs; `clocks`: what was measured meanwhile."""
+        if not clocks and not self._offset.any():
+            return np.zeros(len(scans), np.int64)
         offsets = np.zeros(len(scans), np.int64)
         offsets[kept] = self._offset[rows[kept]]
         for event in clocks:
@@ -188,6 +190,10 @@ class Watch:
             uneven[rows[~steady]] = True
             uneven[list(happened)] = True
             steady = ~uneven[rows]
+        elif good.all():
+            np.maximum.at(self._answer, rows, received)
+            np.maximum.at(self._good, rows, received)
+            return
         np.maximum.at(self._answer, rows[steady], received[steady])
         steady_good = steady & good
         np.maximum.at(self._good, rows[steady_good], received[steady_good])
