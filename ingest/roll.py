@@ -46,7 +46,7 @@ class Roll:
         self._pending: list[tuple[int, Scans]] = []
         self._scans = 0
         self._digests: dict[int, hashlib._Hash] = {}
-        self._partial: list[NDArray[np.void]] = []
+        self._facts = minutes.merged([])
         self._texts: dict[int, list[_Text]] = {}
 
     @property
@@ -103,24 +103,24 @@ class Roll:
             if digest is None:
                 digest = digests[device] = hashlib.sha256()
             digest.update(body[begin:stop])
-        self._partial.append(facts)
+        self._facts = minutes.merged([self._facts, facts])
         self._pending, self._scans = [], 0
 
     def _records(self) -> NDArray[np.void]:
         """Return the records of all devices, by device."""
         texts = [item.text for kept in self._texts.values() for item in kept]
-        records = minutes.merged([*self._partial, minutes.of_texts(texts)])
-        columns = (records[name].tolist() for name in ("device", "scans", "texts"))
-        digests = b"".join(self._digest_of(*facts) for facts in zip(*columns, strict=True))
+        records = minutes.merged([self._facts, minutes.of_texts(texts)])
+        ends = canonical.ends(records["scans"], records["texts"])
+        digests = b"".join(map(self._digest_of, records["device"].tolist(), ends))
         records["digest"] = np.frombuffer(digests, np.uint8).reshape(-1, 32)
         return records
 
-    def _digest_of(self, device: int, scans: int, texts: int) -> bytes:
+    def _digest_of(self, device: int, end: bytes) -> bytes:
         so_far = self._digests.get(device)
         digest = hashlib.sha256() if so_far is None else so_far.copy()
-        if texts:
+        if device in self._texts:
             said = [(item.place, item.sequence, item.text) for item in self._texts[device]]
             for piece in canonical.in_order(said):
                 digest.update(piece)
-        digest.update(canonical.end(scans, texts))
+        digest.update(end)
         return digest.digest()

@@ -17,6 +17,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +84,12 @@ def in_order(texts: Iterable[tuple[int, int, TextReading]]) -> list[bytes]:
 def end(scans: int, texts: int) -> bytes:
     """Return what closes the canonical bytes of a device's minute."""
     return _END.pack(scans, texts)
+
+
+def ends(scans: NDArray[np.integer[Any]], texts: NDArray[np.integer[Any]]) -> list[bytes]:
+    """Return what closes the canonical bytes of each of many devices' minutes, given their counts, (n,) each."""
+    packed = np.stack([scans, texts], axis=1).astype(">u4").tobytes()
+    return [packed[at : at + _END.size] for at in range(0, len(packed), _END.size)]
 
 
 def _rises(scans: Scans, batch: NDArray[np.int64], index: NDArray[np.intp]) -> bool:

@@ -177,3 +177,9 @@ def test_times_and_receive_times_span_what_came() -> None:
 def test_texts_cannot_pass_for_scans() -> None:
     """The counts at the end tell apart what would read the same."""
     assert canonical.end(1, 0) != canonical.end(0, 1)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1)), max_size=20))
+def test_many_ends_made_together_are_the_ends_made_one_by_one(counts: list[tuple[int, int]]) -> None:
+    scans, texts = np.array(counts, np.uint32).reshape(-1, 2).T
+    assert canonical.ends(scans, texts) == [canonical.end(*each) for each in counts]
