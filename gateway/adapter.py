@@ -41,6 +41,10 @@ class Sink(Protocol):
         """Put one scan: times in µs since 1970, `first` from 1, (k,) values and qualities or None if Good."""
         ...
 
+    def good(self, device: int, time: int, received: int, first: int, value: bytes, how: How) -> None:
+        """Put one scan of which every value is Good: `value` holds float64, as the bytes of an array."""
+        ...
+
     def text(self, reading: TextReading) -> None:
         """Put one text reading."""
         ...

@@ -17,6 +17,7 @@ from muster.events import Event, TextReading
 from muster.scans import How
 
 _FLOAT64 = np.dtype(np.float64)
+_FLOAT64_BYTES = _FLOAT64.itemsize
 _INT16 = np.dtype(np.int16)
 _pack_head = SCAN_HEAD.pack
 
@@ -125,6 +126,25 @@ class Collector:
         slot.values += value.tobytes()
         if quality is not None:
             slot.qualities += (quality if quality.dtype is _INT16 else quality.astype(np.int16)).tobytes()
+        self.scans += 1
+        self.readings += count
+
+    def good(self, device: int, time: int, received: int, first: int, value: bytes, how: How) -> None:
+        """Put one scan of Good values, given as bytes; refused like those of `scan`."""
+        count = len(value) // _FLOAT64_BYTES
+        slot = self._slot
+        if (
+            slot is None
+            or count == 0
+            or len(value) % _FLOAT64_BYTES
+            or first < 1
+            or not EARLIEST_US <= time <= LATEST_US
+            or self.fence()
+        ):
+            self.refused += 1
+            return
+        slot.heads += _pack_head(device, time, received, first, count, how, False)
+        slot.values += value
         self.scans += 1
         self.readings += count
 

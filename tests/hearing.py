@@ -54,6 +54,9 @@ class Hearing(ABC, Generic[S]):
     ) -> None:
         self.keep(Seen(device, time, received, first, value, quality, how))
 
+    def good(self, device: int, time: int, received: int, first: int, value: bytes, how: How) -> None:
+        self.scan(device, time, received, first, np.frombuffer(value), None, how)
+
     def text(self, reading: TextReading) -> None:
         self.texts.append(reading)
 

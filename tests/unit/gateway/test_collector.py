@@ -27,17 +27,18 @@ def test_scans_come_out_as_they_went_in_with_qualities_only_where_given() -> Non
     collector.scan(8, NOW + 3, NOW + 4, 1, np.array([9.0]), bad, How.HISTORY)
     collector.scan(9, NOW + 5, NOW + 6, 1, np.arange(8.0)[::2], None, How.UNSOLICITED)
     collector.scan(9, NOW + 5, NOW + 6, 1, np.array([5], np.int32), None, How.UNSOLICITED)  # type: ignore[arg-type]
+    collector.good(7, NOW + 7, NOW + 8, 2, np.array([0.5, -0.0]).tobytes(), How.UNSOLICITED)
     scans = scans_of([collector.cut(NOW + 10)])
-    assert scans.device.tolist() == [7, 8, 9, 9]
-    assert scans.time.tolist() == [NOW + 1, NOW + 3, NOW + 5, NOW + 5]
-    assert scans.received.tolist() == [NOW + 2, NOW + 4, NOW + 6, NOW + 6]
-    assert scans.first.tolist() == [3, 1, 1, 1]
-    assert scans.how.tolist() == [How.SOLICITED, How.HISTORY, How.UNSOLICITED, How.UNSOLICITED]
-    assert scans.offsets.tolist() == [0, 2, 3, 7, 8]
-    assert scans.value.tolist() == [1.5, 2.5, 9.0, 0.0, 2.0, 4.0, 6.0, 5.0]
+    assert scans.device.tolist() == [7, 8, 9, 9, 7]
+    assert scans.time.tolist() == [NOW + 1, NOW + 3, NOW + 5, NOW + 5, NOW + 7]
+    assert scans.received.tolist() == [NOW + 2, NOW + 4, NOW + 6, NOW + 6, NOW + 8]
+    assert scans.first.tolist() == [3, 1, 1, 1, 2]
+    assert scans.how.tolist() == [How.SOLICITED, How.HISTORY, *[How.UNSOLICITED] * 3]
+    assert scans.offsets.tolist() == [0, 2, 3, 7, 8, 10]
+    assert scans.value.tolist() == [1.5, 2.5, 9.0, 0.0, 2.0, 4.0, 6.0, 5.0, 0.5, -0.0]
     assert scans.quality is not None
-    assert scans.quality.tolist() == [0, 0, Quality.BAD, 0, 0, 0, 0, 0]
-    assert (collector.scans, collector.readings) == (4, 8)
+    assert scans.quality.tolist() == [0, 0, Quality.BAD, *[0] * 7]
+    assert (collector.scans, collector.readings) == (5, 10)
 
 
 def test_a_scan_that_would_poison_its_batch_is_counted_and_not_kept() -> None:
@@ -48,7 +49,11 @@ def test_a_scan_that_would_poison_its_batch_is_counted_and_not_kept() -> None:
     collector.scan(1, NOW, NOW, 1, np.array([1.0]), np.array([0, 0], np.int16), How.SOLICITED)
     collector.scan(1, 2**63, NOW, 1, np.array([1.0]), None, How.SOLICITED)
     collector.text(TextReading(1, 1, -(2**62), NOW, "x"))
-    assert collector.refused == 5
+    collector.good(1, NOW, NOW, 1, b"", How.SOLICITED)
+    collector.good(1, NOW, NOW, 0, bytes(8), How.SOLICITED)
+    collector.good(1, NOW, NOW, 1, bytes(9), How.SOLICITED)
+    collector.good(1, 2**63, NOW, 1, bytes(8), How.SOLICITED)
+    assert collector.refused == 9
     assert len(scans_of([collector.cut(NOW + 1)])) == 0
 
 
