@@ -1,14 +1,13 @@
 """From a payload to readings: pure, compiled once per topic filter.
 
-Tags under one parent share the walk to it; where all of them are float64 and all are there, they are read in one go.
+`quick` reads payloads that have every tag as a number of its type, as nearly all have; `read` reads any. What both can
+read they read alike.
 """
 
 import math
-import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from operator import itemgetter
 from typing import Any, Literal
 
 import msgspec
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.adapters.mqtt.paths import MISSING, Path, walk
+from gateway.adapters.mqtt.shapes import shape_of
 from gateway.adapters.mqtt.values import convert
 from muster.clock import EARLIEST_US, LATEST_US, to_us
 from muster.errors import Rejected
@@ -24,8 +24,8 @@ from muster.scans import NULL
 
 Unit = Literal["iso", "s", "ms", "us", "ns"]
 _PER_SECOND = {"s": 1, "ms": 1000, "us": 1_000_000, "ns": 1_000_000_000}
+_TICKS_US = {"s": 1_000_000, "ms": 1000, "us": 1}
 _MOST_RECORDS = 10_000
-_NUMBERS = frozenset({float, int})
 _decode = msgspec.json.Decoder().decode
 
 
@@ -111,6 +111,7 @@ class Mapping:
         max_bytes: int = 256 << 10,
     ) -> None:
         self.stamped = stamp is not None
+        self._tick_us = _TICKS_US.get(stamp.unit, 0) if stamp else 0
         self._stamp, self._records, self._text, self._max_bytes = stamp, records, text, max_bytes
         self._identity = identity or {}
         self.identifies = bool(identity)
@@ -132,14 +133,48 @@ class Mapping:
                 self._others.append((index, one.type, one.path))
         self._groups = list(groups.items())
         self._unused = self._size - len(targets)
-        self._numbers = _numbers_of(targets)
-        self._time_key = (
-            stamp.path.keys[0] if stamp and stamp.path.keys and len(stamp.path.keys) == 1 else None
-        )
+        plain = [(one.path.keys, one.type) for one in targets if one.path.keys is not None]
+        self._shape = None
+        if (
+            len(plain) == self._size
+            and (stamp is None or stamp.path.keys is not None)
+            and not (records or identity or text)
+        ):
+            self._shape = shape_of(tuple(plain), stamp.path.keys if stamp else None)
+
+    @property
+    def first(self) -> int:
+        """The position of the first tag, with which what `quick` reads begins."""
+        return self._first
+
+    def quick(self, payload: bytes) -> tuple[int | None, bytes] | None:
+        """Return a payload's time and the values of all tags, each Good, as the bytes of float64.
+
+        None: it has to be read whole. Raises Rejected for a wrong timestamp.
+        """
+        shape = self._shape
+        if shape is None or len(payload) > self._max_bytes or (found := shape.read(payload)) is None:
+            return None
+        raw, values = found
+        if self._scaled:
+            with np.errstate(over="ignore"):
+                numbers = np.frombuffer(values) * self._scale + self._offset
+            if not np.isfinite(numbers).all():
+                return None
+            values = numbers.tobytes()
+        stamp = self._stamp
+        if stamp is None:
+            return None, values
+        tick_us = self._tick_us
+        if tick_us and type(raw) is int and EARLIEST_US <= (time := raw * tick_us) <= LATEST_US:
+            return time, values
+        return stamp.meaning(raw), values
 
     def read(self, payload: bytes) -> Read:
         """Decode a payload. Raises Rejected saying why it is none that can be used."""
-        document = self._document(payload)
+        document = self.document(payload)
+        if self._shape is not None:
+            self._shape = self._shape.grown(document) or self._shape
         if self._records is None:
             record = self._record(document)
             return Read(document, [] if record is None else [record])
@@ -160,7 +195,8 @@ class Mapping:
                     records.append(record)
         return Read(document, records, problems)
 
-    def _document(self, payload: bytes) -> Any:
+    def document(self, payload: bytes) -> Any:
+        """Decode a payload, without looking for anything in it. Raises Rejected."""
         if len(payload) > self._max_bytes:
             raise Rejected(f"{len(payload)} bytes, more than payload.max_bytes = {self._max_bytes}")
         try:
@@ -178,12 +214,6 @@ class Mapping:
 
     def _record(self, document: Any) -> Record | None:
         """Return one scan, None when no tag is in it. Raises Rejected for a wrong timestamp."""
-        if self._numbers is not None and (numbers := self._numbers(document)) is not None:
-            if self._scaled:
-                with np.errstate(over="ignore"):
-                    numbers = numbers * self._scale + self._offset
-            if not self._scaled or np.isfinite(numbers).all():
-                return Record(self._time(document), self._first, numbers, None, [])
         value: list[float] = [NULL] * self._size
         quality: list[int] | None = None
         texts: list[tuple[int, str]] = []
@@ -227,8 +257,6 @@ class Mapping:
         stamp = self._stamp
         if stamp is None:
             return None
-        if self._time_key is not None and type(document) is dict:
-            return stamp.meaning(document.get(self._time_key))
         return stamp.meaning(stamp.path.one(document))
 
     def _raw(self, document: Any) -> list[tuple[int, str, Any]]:
@@ -256,34 +284,3 @@ class Mapping:
             index = one.position - self._first
             if index not in there:
                 marks[index] = Quality.NOT_ANSWERED
-
-
-def _numbers_of(targets: Sequence[Target]) -> Callable[[Any], NDArray[np.float64] | None] | None:
-    """Return what reads all tags at once where each is a float64 with a plain path under the same parent.
-
-    It gives None unless every tag is there as a number. Returns None for other tags.
-    """
-    paths = [one.path.keys for one in targets if one.type == "float64" and one.path.keys]
-    positions = [one.position for one in targets]
-    parents = {keys[:-1] for keys in paths}
-    if (
-        len(paths) < max(2, len(targets))
-        or len(parents) != 1
-        or positions != list(range(positions[0], positions[0] + len(positions)))
-    ):
-        return None
-    parent = parents.pop()
-    only = parent[0] if len(parent) == 1 else None
-    pick = itemgetter(*(keys[-1] for keys in paths))
-    pack = struct.Struct(f"={len(paths)}d").pack
-
-    def numbers(document: Any) -> NDArray[np.float64] | None:
-        try:
-            values = pick(document[only] if only is not None else walk(document, parent))
-            if _NUMBERS.issuperset(map(type, values)):
-                return np.frombuffer(pack(*values))
-        except (KeyError, IndexError, TypeError, OverflowError, struct.error):
-            pass
-        return None
-
-    return numbers

@@ -10,7 +10,7 @@ from gateway.adapters.mqtt.broker import BrokerSession, BrokerSettings, Message
 from gateway.adapters.mqtt.config import understand
 from gateway.adapters.mqtt.discovery import Ear, leaves
 from gateway.adapters.mqtt.house import BrokerRoom, may_have_been_held
-from gateway.adapters.mqtt.station import Station
+from gateway.adapters.mqtt.station import Station, Take
 from gateway.adapters.mqtt.topics import Directory, check_filter
 from gateway.checks import validated
 from muster.clock import Clock
@@ -18,6 +18,7 @@ from muster.device import Device
 from muster.errors import Unavailable
 
 _SETTLE_S = 0.02
+_ROADS_KEPT = 16_384
 
 
 class _Hub:
@@ -29,6 +30,8 @@ class _Hub:
         self.stations: dict[int, Station] = {}
         self._clock = clock
         self._directory: Directory[Station] = Directory()
+        self._roads: dict[str, list[Take]] = {}
+        """Topic → what is to be done with its messages, as far as that was asked."""
         self._away_since: int | None = None
         self._reason: tuple[str, dict[str, Any]] | None = None
         self._settling: asyncio.TimerHandle | None = None
@@ -47,6 +50,7 @@ class _Hub:
         self.stations[station.device.number] = station
         for name in station.understood.filters:
             self._directory.add(name, station)
+        self._roads.clear()
         if self.session.connected:
             station.broker_up(None, False, self._clock.now_us())
         elif self._reason is not None:
@@ -57,6 +61,7 @@ class _Hub:
         """Hear a device no more."""
         station = self.stations.pop(number)
         self._directory.remove(lambda one: one is station)
+        self._roads.clear()
         self._settle()
 
     def _settle(self) -> None:
@@ -73,8 +78,15 @@ class _Hub:
         self.session.subscribe(filters)
 
     def _message(self, message: Message) -> None:
-        for station in self._directory.find(message.topic):
-            station.message(message)
+        topic = message.topic
+        road = self._roads.get(topic)
+        if road is None:
+            if len(self._roads) >= _ROADS_KEPT:
+                self._roads.clear()
+            road = [take for station in self._directory.find(topic) for take in station.road(topic)]
+            self._roads[topic] = road
+        for take in road:
+            take(message)
 
     def _up(self) -> None:
         now_us = self._clock.now_us()
@@ -114,7 +126,7 @@ class MqttRoom(BrokerRoom[_Hub, Station]):
     async def browse(self, device: int, search: str) -> list[Found]:
         """Tell what stood in the newest payloads of the device's topics."""
         _, station = self._roster.of(device)
-        found = [one for topic, (document, _) in station.documents.items() for one in leaves(topic, document)]
+        found = [one for topic, document in station.documents() for one in leaves(topic, document)]
         return [one for one in found if search.casefold() in one.path.casefold()]
 
     async def discover(self, connection: Mapping[str, Any], search: str, wait_s: float) -> list[Found]:

@@ -1,6 +1,6 @@
 """One device as the room sees it: what its messages say, and what can be said of its session."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -10,7 +10,7 @@ from gateway.adapter import Diagnostics, Sink, Value
 from gateway.adapters.mqtt.awaiting import Watchers
 from gateway.adapters.mqtt.broker import Message
 from gateway.adapters.mqtt.config import Status, Understood
-from gateway.adapters.mqtt.mapping import Mapping, Record
+from gateway.adapters.mqtt.mapping import Mapping, Read, Record
 from gateway.adapters.mqtt.order import Order
 from gateway.adapters.mqtt.paths import compile_path
 from gateway.adapters.mqtt.topics import matches
@@ -24,8 +24,9 @@ from muster.scans import NULL_BITS, How
 
 _ANSWER_EVERY_US = SECOND_US
 _ERROR_EVERY_US = 5 * SECOND_US
-_DOCUMENTS_KEPT = 64
-_ROADS_KEPT = 256
+_PAYLOADS_KEPT = 64
+
+Take = Callable[[Message], None]
 
 
 class Station:
@@ -34,10 +35,10 @@ class Station:
     def __init__(self, device: Device, understood: Understood, sink: Sink, clock: Clock) -> None:
         self.device = device
         self.understood = understood
-        self.documents: dict[str, tuple[Any, int]] = {}
-        """The newest payload of each topic, decoded, and when it came."""
+        self._payloads: dict[str, bytes] = {}
+        """The newest payload of each topic that could be read."""
         self.watchers: Watchers = []
-        self.listeners: list[Callable[[Message], None]] = []
+        self.listeners: list[Take] = []
         """Told of every message that is no value: answers to commands."""
         self._sink = sink
         self._clock = clock
@@ -56,49 +57,56 @@ class Station:
         self._status_path = (
             None if status is None or status.path is None else compile_path(status.path, "status")
         )
-        self._roads: dict[str, tuple[Callable[[Message], None], ...]] = {}
 
     # Messages.
 
-    def message(self, message: Message) -> None:
-        """Take a message under one of the device's filters."""
-        for take in self._roads.get(message.topic) or self._find(message.topic):
-            take(message)
-
-    def _find(self, topic: str) -> tuple[Callable[[Message], None], ...]:
-        """Return what is to be done with messages of a topic, and remember it."""
+    def road(self, topic: str) -> list[Take]:
+        """Return what is to be done with messages of a topic under one of the device's filters."""
         connection = self.understood.connection
         if self._status is not None and matches(self._status.topic, topic):
-            road: tuple[Callable[[Message], None], ...] = (partial(self._say_status, self._status),)
-        elif connection.heartbeat is not None and matches(connection.heartbeat, topic):
-            road = (self._say_answer,)
-        else:
-            road = tuple(
-                partial(self._values, mapping)
-                for name, mapping in self.understood.mappings.items()
-                if name == topic or matches(name, topic)
-            ) or (self._tell_listeners,)
-        if len(self._roads) >= _ROADS_KEPT:
-            self._roads.clear()
-        self._roads[topic] = road
-        return road
+            return [partial(self._say_status, self._status)]
+        if connection.heartbeat is not None and matches(connection.heartbeat, topic):
+            return [self._say_answer]
+        return [
+            partial(self._values, mapping)
+            for name, mapping in self.understood.mappings.items()
+            if name == topic or matches(name, topic)
+        ] or [self._tell_listeners]
 
     def _tell_listeners(self, message: Message) -> None:
         for listener in tuple(self.listeners):
             listener(message)
 
     def _values(self, mapping: Mapping, message: Message) -> None:
-        topic, received, report = message.topic, message.received, self._report
-        report.polls += 1
-        if mapping.stamped and not message.retain and self._order.repeated(topic, message.payload, received):
+        topic, payload, received = message.topic, message.payload, message.received
+        self._report.polls += 1
+        if mapping.stamped and not message.retain and self._order.repeated(topic, payload, received):
             return  # its publisher sent it again, not knowing that the broker had it
+        read = None
         try:
-            read = mapping.read(message.payload)
+            quick = None if self.watchers else mapping.quick(payload)
+            if quick is None:
+                read = mapping.read(payload)
         except Rejected as error:
             self._say_error("mqtt.payload-unusable", message, str(error))
             return
-        if topic in self.documents or len(self.documents) < _DOCUMENTS_KEPT:
-            self.documents[topic] = (read.document, received)
+        if topic in self._payloads or len(self._payloads) < _PAYLOADS_KEPT:
+            self._payloads[topic] = payload
+        if quick is None:
+            assert read is not None
+            self._whole(mapping, message, read)
+            return
+        time, values = quick
+        how = self._how(message, time)
+        self._last_us = received
+        self._sink.good(
+            self._number, received if time is None else time, received, mapping.first, values, how
+        )
+        if how is not How.HISTORY:
+            self._live(received)
+
+    def _whole(self, mapping: Mapping, message: Message, read: Read) -> None:
+        """Put what a payload holds that was not read at once."""
         if read.problems:
             self._say_error("mqtt.payload-unusable", message, read.problems[0])
         elif not read.records:
@@ -108,10 +116,12 @@ class Station:
             self._put(message, record)
         if mapping.identifies and not message.retain:
             facts = mapping.identity(read.document)
-            if facts and facts != report.identity:
-                report.identity = facts
+            if facts and facts != self._report.identity:
+                self._report.identity = facts
                 origin = origin_in(facts.values())
-                self._sink.event(Event("identity", self._number, received, detail=dict(facts), origin=origin))
+                self._sink.event(
+                    Event("identity", self._number, message.received, detail=dict(facts), origin=origin)
+                )
 
     def _put(self, message: Message, record: Record) -> None:
         received = message.received
@@ -123,15 +133,18 @@ class Station:
             self._sink.text(TextReading(self._number, position, time, received, text))
         if how is How.HISTORY:
             return
+        self._live(received)
+        if self.watchers:
+            values = list(_values_of(record, time, received))
+            for told in tuple(self.watchers):
+                told(values)
+
+    def _live(self, received: int) -> None:
         report = self._report
         report.answers += 1
         report.last_good = received
         if self._error[0]:
             self._error = ("", "")
-        if self.watchers:
-            values = list(_values_of(record, time, received))
-            for told in tuple(self.watchers):
-                told(values)
 
     def _how(self, message: Message, time: int | None) -> How:
         """Tell a live message from one that was kept somewhere."""
@@ -183,6 +196,11 @@ class Station:
         self._sink.event(
             Event("error", self._number, now_us, reason="mqtt.subscription-refused", detail=detail)
         )
+
+    def documents(self) -> Iterator[tuple[str, Any]]:
+        """Give the newest payload of each topic, decoded."""
+        mapping = next(iter(self.understood.mappings.values()))
+        return ((topic, mapping.document(payload)) for topic, payload in self._payloads.items())
 
     def report(self) -> Diagnostics:
         """Return the counters: `polls` are messages, `answers` those with live values."""

@@ -1,13 +1,12 @@
 """Topic names and filters (MQTT 3.1.1, section 4.7): checking, matching, and finding who asked for a topic."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from muster.errors import ConfigError
 
 T = TypeVar("T")
 _MOST_BYTES = 65_535
-_REMEMBERED = 4096
 
 
 def check_topic(topic: str, where: str) -> None:
@@ -50,13 +49,11 @@ class Directory(Generic[T]):
     def __init__(self) -> None:
         self._exact: dict[str, list[T]] = {}
         self._wild: dict[str, list[T]] = {}
-        self._known: dict[str, tuple[T, ...]] = {}
 
     def add(self, name: str, one: T) -> None:
         """Let `one` be found by topics under a filter."""
         where = self._wild if "+" in name or "#" in name else self._exact
         where.setdefault(name, []).append(one)
-        self._known.clear()
 
     def remove(self, gone: Callable[[T], bool]) -> None:
         """Let those for which `gone` is true not be found any more."""
@@ -65,15 +62,8 @@ class Directory(Generic[T]):
                 where[name] = [one for one in where[name] if not gone(one)]
                 if not where[name]:
                     del where[name]
-        self._known.clear()
 
-    def find(self, topic: str) -> Iterable[T]:
+    def find(self, topic: str) -> list[T]:
         """Return what belongs to a topic."""
-        found = self._known.get(topic)
-        if found is None:
-            wild = [one for name, ones in self._wild.items() if matches(name, topic) for one in ones]
-            found = (*self._exact.get(topic, ()), *wild)
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            self._known[topic] = found
-        return found
+        wild = [one for name, ones in self._wild.items() if matches(name, topic) for one in ones]
+        return [*self._exact.get(topic, ()), *wild]

@@ -7,13 +7,13 @@ from typing import Any
 from muster.quality import Quality
 from muster.scans import NULL
 
-_INTEGERS: dict[str, tuple[int, int]] = {
+INTEGERS: dict[str, tuple[int, int]] = {
     **{f"int{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)},
     **{f"uint{bits}": (0, 2**bits - 1) for bits in (8, 16, 32, 64)},
 }
-_FLOATS = {"float32": 3.4028235677973366e38, "float64": math.inf}
-TYPES = frozenset({*_INTEGERS, *_FLOATS, "bool", "string"})
-_EXACT = 2**53
+FLOATS = {"float32": 3.4028235677973366e38, "float64": math.inf}
+TYPES = frozenset({*INTEGERS, *FLOATS, "bool", "string"})
+EXACT = 2**53
 _NUMBER = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?")
 _WORDS = {"true": 1.0, "false": 0.0, "on": 1.0, "off": 0.0, "1": 1.0, "0": 0.0}
 _LONGEST_TEXT = 65_536
@@ -41,7 +41,7 @@ def convert(value: Any, kind: str) -> Converted:
         value = int(text) if text.lstrip("-").isdigit() else float(text)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return _bad(Quality.UNDECODABLE)
-    return _integer(value, kind) if kind in _INTEGERS else _float(value, kind)
+    return _integer(value, kind) if kind in INTEGERS else _float(value, kind)
 
 
 def _text(value: Any) -> Converted:
@@ -68,10 +68,10 @@ def _integer(value: float, kind: str) -> Converted:
         if not math.isfinite(value) or not value.is_integer():
             return _bad(Quality.UNDECODABLE)
         value = int(value)
-    low, high = _INTEGERS[kind]
+    low, high = INTEGERS[kind]
     if not low <= value <= high:
         return _bad(Quality.OUT_OF_RANGE)
-    if abs(value) > _EXACT:
+    if abs(value) > EXACT:
         return NULL, int(Quality.GOOD), str(value)
     return float(value), int(Quality.GOOD), None
 
@@ -81,6 +81,6 @@ def _float(value: float, kind: str) -> Converted:
         number = float(value)
     except OverflowError:
         return _bad(Quality.OUT_OF_RANGE)
-    if not math.isfinite(number) or abs(number) > _FLOATS[kind]:
+    if not math.isfinite(number) or abs(number) > FLOATS[kind]:
         return _bad(Quality.OUT_OF_RANGE)
     return number, int(Quality.GOOD), None
