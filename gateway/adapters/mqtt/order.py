@@ -6,6 +6,7 @@ is then measured. Buffered messages come faster than their timestamps, so they n
 """
 
 from collections import deque
+from itertools import islice
 
 from muster.clock import SECOND_US
 
@@ -20,14 +21,33 @@ _KEPT_US = 120 * SECOND_US
 class Order:
     """What was seen of one device. All times in µs since 1970."""
 
+    __slots__ = (
+        "_blocks",
+        "_came",
+        "_in_step",
+        "_missing",
+        "_newer",
+        "_newest",
+        "_older",
+        "_pace_us",
+        "_seen",
+        "accuracy_us",
+        "offset_us",
+    )
+
     def __init__(self, interval_s: float) -> None:
         self.offset_us = 0
         self.accuracy_us = 0
         self._pace_us = round(interval_s * SECOND_US / 2)
         self._newest: dict[str, int] = {}
-        self._last: deque[tuple[int, int]] = deque(maxlen=_IN_STEP)
-        self._seen: set[int] = set()
-        self._seen_before: deque[tuple[int, set[int]]] = deque()
+        self._in_step = 0
+        """How many messages, up to the newest, were in step; of the last two the distances, and when they came."""
+        self._older = self._newer = self._came = 0
+        self._seen: dict[int, None] = {}
+        """What is remembered, oldest first: whole blocks, and behind them what has come since."""
+        self._blocks: deque[int] = deque()
+        """When each whole block was complete."""
+        self._missing = _BLOCK
 
     def repeated(self, topic: str, payload: bytes, received: int) -> bool:
         """Tell whether this very message, with its own timestamp in it, came a moment ago.
@@ -36,19 +56,24 @@ class Order:
         last 64 messages are remembered, and of a faster device those of two minutes, at most about a thousand.
         """
         digest = hash((topic, payload))
-        if digest in self._seen:
+        seen = self._seen
+        if digest in seen:
             return True
-        before = self._seen_before
-        for _, block in before:
-            if digest in block:
-                return True
-        self._seen.add(digest)
-        if len(self._seen) == _BLOCK:
-            before.append((received, self._seen))
-            self._seen = set()
-            while len(before) > 1 and (len(before) > _MOST_BLOCKS or before[0][0] < received - _KEPT_US):
-                before.popleft()
+        seen[digest] = None
+        self._missing -= 1
+        if not self._missing:
+            self._complete(received)
         return False
+
+    def _complete(self, received: int) -> None:
+        """Note that a block is complete, and forget those that need not be remembered any more."""
+        self._missing = _BLOCK
+        blocks = self._blocks
+        blocks.append(received)
+        while len(blocks) > 1 and (len(blocks) > _MOST_BLOCKS or blocks[0] < received - _KEPT_US):
+            blocks.popleft()
+            for digest in list(islice(self._seen, _BLOCK)):
+                del self._seen[digest]
 
     def replayed(self, topic: str, time: int) -> bool:
         """Note a message's source time; return whether it is not newer than what was seen."""
@@ -61,16 +86,19 @@ class Order:
     def measured(self, time: int, received: int) -> bool:
         """Note a live message; return whether the clock's difference was measured anew."""
         distance = time - received
-        last = self._last
-        if last and not (
-            received - last[-1][1] >= self._pace_us and abs(distance - last[-1][0]) <= _TOLERANCE_US
+        older, newer = self._older, self._newer
+        if self._in_step and (
+            received - self._came < self._pace_us or not -_TOLERANCE_US <= distance - newer <= _TOLERANCE_US
         ):
-            last.clear()
-        last.append((distance, received))
-        if len(last) < _IN_STEP or abs(distance - self.offset_us) <= _TOLERANCE_US:
+            self._in_step = 0
+        self._older, self._newer, self._came = newer, distance, received
+        if self._in_step < _IN_STEP - 1:
+            self._in_step += 1
             return False
-        distances = sorted(one for one, _ in last)
-        self.offset_us, self.accuracy_us = distances[_IN_STEP // 2], max(distances[-1] - distances[0], 1000)
+        if -_TOLERANCE_US <= distance - self.offset_us <= _TOLERANCE_US:
+            return False
+        distances = sorted((older, newer, distance))
+        self.offset_us, self.accuracy_us = distances[1], max(distances[-1] - distances[0], 1000)
         self._newest.clear()
-        last.clear()
+        self._in_step = 0
         return True

@@ -1,6 +1,8 @@
 """New, replayed or repeated: what a device's own timestamps say; and topics that match."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.adapters.mqtt.order import Order
 from gateway.adapters.mqtt.topics import Directory, check_filter, matches
@@ -42,6 +44,27 @@ def test_a_message_sent_again_is_known_among_those_of_two_minutes(pause_us: int,
     assert all(order.repeated("a", b"%d" % number, now) for number in range(2000 - known, 2000))
     assert not order.repeated("a", b"0", now)
     assert not order.repeated("b", b"1999", now)
+
+
+@given(st.lists(st.tuples(st.sampled_from([0, 1, 1, 1, 3]), st.integers(-2, 2)), max_size=60))
+def test_the_last_three_messages_measure_a_clock_when_they_are_in_step(steps: list[tuple[int, int]]) -> None:
+    """Steps: seconds since the message before (half an interval is a step), and the clock's jump in 0.6 s."""
+    order = Order(2.0)
+    run: list[int] = []
+    offset = distance = received = 0
+    for pause_s, jump in steps:
+        received += pause_s * S
+        distance += jump * S * 6 // 10
+        if run and (pause_s < 1 or abs(distance - run[-1]) > S):
+            run = []
+        run.append(distance)
+        expected = len(run) >= 3 and abs(distance - offset) > S
+        assert order.measured(received + distance, received) is expected
+        if expected:
+            offset = sorted(run[-3:])[1]
+            spread = max(run[-3:]) - min(run[-3:])
+            assert (order.offset_us, order.accuracy_us) == (offset, max(spread, 1000))
+            run = []
 
 
 @pytest.mark.parametrize(
