@@ -18,7 +18,7 @@ from paho.mqtt import client as paho
 
 from gateway.adapter import Sink, Workplace
 from gateway.adapters.mqtt.connection import Connection, discard, opened
-from gateway.adapters.mqtt.deliveries import Deliveries
+from gateway.adapters.mqtt.deliveries import Deliveries, Taken
 from gateway.adapters.mqtt.packets import Message
 from gateway.adapters.mqtt.receipts import Receipts, digest_of
 from gateway.adapters.mqtt.settings import BrokerSettings, Tls
@@ -90,8 +90,8 @@ class BrokerSession:
         self._link: Connection | None = None
         self._answered: asyncio.Future[int] | None = None
         self._deliveries = Deliveries()
-        self._acked: list[tuple[bytes, int]] = []
-        self._confirming: tuple[int, list[tuple[bytes, int]]] | None = None
+        self._acked: list[Taken] = []
+        self._confirming: tuple[int, list[Taken]] | None = None
         self._subscribing: dict[int, list[str]] = {}
         self._brief = 0
 
@@ -227,43 +227,62 @@ class BrokerSession:
 
     def _heard(self, messages: list[Message]) -> None:
         """Let the room put what came, and note what is to be acknowledged. Raises Unavailable."""
-        receipts, deliveries, on_message = self._receipts, self._deliveries, self._on_message
+        receipts, on_message = self._receipts, self._on_message
         mark = self._sink.mark() or 0
+        numbers: list[int] = []
+        digests: list[bytes] = []
         for message in messages:
-            if message.qos == 0:
-                on_message(message)
-                continue
-            if receipts is None:
-                on_message(message)
-                deliveries.add(mark, message.packet, message.qos, b"")
+            if message.qos != 1 or message.duplicate or receipts is None:
+                self._note(mark, numbers, digests)
+                numbers, digests = [], []
+                self._take(message, mark)
                 continue
             packet = message.packet
-            digest = digest_of(packet, message.topic, message.payload)
-            slot = receipts.known(digest) if message.duplicate else None
-            if slot is None:
-                on_message(message)
-                receipts.put(digest, mark)
-                deliveries.add(mark, packet, message.qos, digest)
-            else:
-                self.redelivered += 1
-                if packet not in deliveries:  # NATS does so whenever an acknowledgement takes long
-                    deliveries.add(slot, packet, message.qos, digest)
+            digests.append(digest_of(packet, message.topic, message.payload))
+            numbers.append(packet)
+            on_message(message)
+        self._note(mark, numbers, digests)
         if receipts is not None:
             receipts.flush()
             self._sealed(self._sink.sealed)
         elif self._link is not None:
-            self._link.wire.acknowledge(deliveries.take(mark)[0])
+            self._link.wire.acknowledge(self._deliveries.take(mark)[0])
+
+    def _note(self, mark: int, numbers: list[int], digests: list[bytes]) -> None:
+        """Note that new messages at QoS 1 lie in the slot `mark`."""
+        if numbers and self._receipts is not None:
+            self._receipts.put(digests, mark)
+            self._deliveries.add(mark, 1, numbers, digests)
+
+    def _take(self, message: Message, mark: int) -> None:
+        """Take a message of any kind, after all before it were noted."""
+        receipts, packet, qos = self._receipts, message.packet, message.qos
+        if qos == 0 or receipts is None:
+            self._on_message(message)
+            if qos:
+                self._deliveries.add(mark, qos, [packet], [])
+            return
+        digest = digest_of(packet, message.topic, message.payload)
+        slot = receipts.known(digest) if message.duplicate else None
+        if slot is None:
+            self._on_message(message)
+            receipts.put([digest], mark)
+            self._deliveries.add(mark, qos, [packet], [digest])
+        else:
+            self.redelivered += 1
+            if packet not in self._deliveries:  # NATS does so whenever an acknowledgement takes long
+                self._deliveries.add(slot, qos, [packet], [digest])
 
     def _sealed(self, through: int) -> None:
         """Acknowledge, in the order in which it came, what is durable now."""
         link, receipts = self._link, self._receipts
         if link is None or receipts is None:
             return
-        packets, digests = self._deliveries.take(through)
+        packets, taken = self._deliveries.take(through)
         if packets:
             link.wire.acknowledge(packets)
             link.want_write()
-            self._acked += digests
+            self._acked += taken
         if self._acked and self._confirming is None:
             _, asked = link.wire.unsubscribe(_NOWHERE)
             if asked is not None:

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from gateway.adapters.mqtt.buffered import CHUNK_BYTES
 from gateway.adapters.mqtt.packets import Message, Packets
@@ -18,6 +18,7 @@ from muster.errors import Rejected, Unavailable
 _MISC_S = 1.0
 _HOLD_S = 0.1
 _LOST = "mqtt.connection-lost"
+_ONLY_MESSAGES = frozenset({Message})
 
 
 class Connection:
@@ -103,6 +104,8 @@ class Connection:
                 if taken >= CHUNK_BYTES:
                     self._loop.call_soon(self._readable)
                     break
+                if self.wire.bare:
+                    break
         except Rejected as error:
             self.end(Refused("mqtt.malformed-packet", problem=str(error)))
         except Unavailable as error:
@@ -116,8 +119,13 @@ class Connection:
 
     def _take(self, data: bytes) -> None:
         """Hand on what came in a chunk, in order: messages together, each other packet to paho."""
+        found = self._packets.feed(data, self._now_us())
+        if _ONLY_MESSAGES.issuperset(map(type, found)):
+            if found:
+                self._hand(cast(list[Message], found))
+            return
         messages: list[Message] = []
-        for packet in self._packets.feed(data, self._now_us()):
+        for packet in found:
             if isinstance(packet, Message):
                 messages.append(packet)
                 continue

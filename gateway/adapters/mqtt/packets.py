@@ -13,9 +13,11 @@ MOST_PAYLOAD_BYTES = (16 << 20) + 1
 """More than any device's `payload.max_bytes`: what lies behind is not kept."""
 MOST_PACKET_BYTES = MOST_PAYLOAD_BYTES + (1 << 17)
 _MOST_OTHER_BYTES = 1 << 20
-_MOST_NAMES = 4096
+_MOST_NAMES = 16_384
 _LONGEST_LENGTH = 4
 _PUBLISH, _PUBREL = 3, 6
+_PLAIN_MASK, _PLAIN = 0xF4, _PUBLISH << 4
+"""The bits of a packet's first byte, and their values, that tell a PUBLISH at QoS 0 or 1."""
 _FLAGS = {2: 0, 4: 0, 5: 0, _PUBREL: 2, 7: 0, 9: 0, 11: 0, 13: 0}
 """Packet type → flags, of all that a broker may send beside PUBLISH."""
 _FLAGS_5 = _FLAGS | {14: 0, 15: 0}
@@ -73,12 +75,15 @@ class Packets:
         while at + 2 <= size:
             first, length, begin = data[at], data[at + 1], at + 2
             if length > 127:
-                length, begin = _length(data, at + 1)
-                if begin < 0:
-                    break
+                if begin < size and (more := data[begin]) < 128:
+                    length += (more << 7) - 128
+                    begin += 1
+                else:
+                    length, begin = _length(data, at + 1)
+                    if begin < 0:
+                        break
             end = begin + length
-            qos = first >> 1 & 3
-            plain = first >> 4 == _PUBLISH and qos < 2
+            plain = first & _PLAIN_MASK == _PLAIN
             if not plain:
                 self._check(first, length)
             if end > size:
@@ -94,8 +99,9 @@ class Packets:
                 raise Rejected("a PUBLISH without a topic")
             name_at = begin + 2
             after = name_at + (data[begin] << 8 | data[begin + 1])
-            packet = 0
-            if qos:
+            qos = packet = 0
+            if first & 2:
+                qos = 1
                 if after + 2 > end:
                     raise Rejected("a PUBLISH that is shorter than its topic")
                 packet = data[after] << 8 | data[after + 1]
@@ -115,7 +121,7 @@ class Packets:
             topic = names.get(name)
             if topic is None:
                 topic = self._name(name)
-            payload = data[after : min(end, after + MOST_PAYLOAD_BYTES)]
+            payload = data[after : end if end - after < MOST_PAYLOAD_BYTES else after + MOST_PAYLOAD_BYTES]
             found.append(Message(topic, payload, qos, first & 1 != 0, first & 8 != 0, received, packet))
             at = end
         if at < size:

@@ -12,7 +12,7 @@ and which of several equal messages is which does not matter.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
@@ -34,7 +34,7 @@ def digest_of(packet: int, topic: str, payload: bytes) -> bytes:
     return blake2b(content, digest_size=_CONTENT_BYTES).digest() + packet.to_bytes(2, "big")
 
 
-@lru_cache(4096)
+@lru_cache(16_384)
 def _named(topic: str) -> bytes:
     name = topic.encode("utf-8", "surrogateescape")
     return len(name).to_bytes(4, "big") + name
@@ -94,23 +94,24 @@ class Receipts:
         before = owed.pop(0)
         slot = self._slots[before]
         self._earlier.discard(before)
-        self._drop(before)
-        self.put(digest, slot)
+        self._drop([before])
+        self.put([digest], slot)
         return slot
 
-    def put(self, digest: bytes, slot: int) -> None:
-        """Note that a message lies in `slot`; `flush` must follow before the event loop goes on."""
+    def put(self, digests: Sequence[bytes], slot: int) -> None:
+        """Note that messages lie in `slot`; `flush` must follow before the event loop goes on."""
         if self._owed or self._earlier:
-            self._settle(digest)
-        self._slots[digest] = slot
-        self._unwritten += digest + slot.to_bytes(8, "big")
+            for digest in digests:
+                self._settle(digest)
+        self._slots.update(dict.fromkeys(digests, slot))
+        self._write(digests, slot)
 
-    def confirm(self, acknowledged: Iterable[tuple[bytes, int]]) -> None:
-        """Forget messages, digest and slot, that will not come again; one put later under the same digest stays."""
-        for digest, slot in acknowledged:
-            if self._slots.get(digest) == slot:
-                self._drop(digest)
-            self._finished.add(digest)
+    def confirm(self, acknowledged: Iterable[tuple[int, list[bytes]]]) -> None:
+        """Forget messages that will not come again, digests by slot; one put later under the same digest stays."""
+        slots = self._slots
+        for slot, digests in acknowledged:
+            self._drop([digest for digest in digests if slots.get(digest) == slot])
+            self._finished.update(digests)
         if len(self._finished) > _FINISHED_KEPT:
             self._finished_before, self._finished = self._finished, set()
 
@@ -127,14 +128,20 @@ class Receipts:
 
     def expire(self) -> None:
         """Forget what came before this connection and was not delivered again: the broker had our word."""
-        for digest in self._earlier:
-            self._drop(digest)
+        self._drop(self._earlier)
         self._earlier.clear()
         self._owed.clear()
 
-    def _drop(self, digest: bytes) -> None:
-        del self._slots[digest]
-        self._unwritten += digest + _GONE.to_bytes(8, "big")
+    def _drop(self, digests: Collection[bytes]) -> None:
+        for digest in digests:
+            self._slots.pop(digest, None)
+        self._write(digests, _GONE)
+
+    def _write(self, digests: Collection[bytes], slot: int) -> None:
+        """Let records stand behind those that `flush` writes next."""
+        if digests:
+            tail = slot.to_bytes(8, "big")
+            self._unwritten += tail.join(digests) + tail
 
     def _settle(self, digest: bytes) -> None:
         """Let a receipt that is replaced by a newer message of the same digest be owed no more."""

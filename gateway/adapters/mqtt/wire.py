@@ -82,6 +82,8 @@ class Wire(paho.Client):
         fresh: whether it drops first what it kept, which MQTT 3.1.1 cannot say together with `lasting`.
         """
         self.buffered: Buffered | None = None
+        self.bare = settings.transport == "tcp"
+        """Whether nothing stands between us and the socket: after fewer bytes than asked for there are none."""
         self._settings = settings
         self._given = memoryview(b"")
         self._told: list[Callable[[], None]] = []

@@ -15,8 +15,8 @@ A = digest_of(1, "a", b"1")
 
 def test_a_receipt_counts_after_a_kill_only_when_its_slot_is_durable(tmp_path: Path) -> None:
     kept = Receipts(tmp_path / "r", 0)
-    kept.put(A, 7)
-    kept.put(digest_of(2, "a", b"1"), 8)
+    kept.put([A], 7)
+    kept.put([digest_of(2, "a", b"1")], 8)
     kept.flush()
     after = Receipts(tmp_path / "r", 7)
     assert after.known(A) == 7
@@ -25,7 +25,7 @@ def test_a_receipt_counts_after_a_kill_only_when_its_slot_is_durable(tmp_path: P
 
 def test_a_record_that_broke_off_is_passed_over(tmp_path: Path) -> None:
     kept = Receipts(tmp_path / "r", 0)
-    kept.put(A, 1)
+    kept.put([A], 1)
     kept.flush()
     with (tmp_path / "r").open("ab") as file:
         file.write(b"broken")
@@ -34,19 +34,19 @@ def test_a_record_that_broke_off_is_passed_over(tmp_path: Path) -> None:
 
 def test_the_newest_receipt_of_a_digest_decides(tmp_path: Path) -> None:
     kept = Receipts(tmp_path / "r", 0)
-    kept.put(A, 1)
-    kept.put(A, 9)
+    kept.put([A], 1)
+    kept.put([A], 9)
     kept.flush()
     assert Receipts(tmp_path / "r", 5).known(A) is None
 
 
 def test_a_confirmed_message_is_forgotten_but_not_one_put_after_it(tmp_path: Path) -> None:
     kept = Receipts(tmp_path / "r", 0)
-    kept.put(A, 1)
-    kept.confirm([(A, 1)])
+    kept.put([A], 1)
+    kept.confirm([(1, [A])])
     assert kept.known(A) == 0  # a redelivery that was on its way
-    kept.put(A, 2)
-    kept.confirm([(A, 1)])
+    kept.put([A], 2)
+    kept.confirm([(1, [A])])
     kept.flush()
     assert Receipts(tmp_path / "r", 2).known(A) == 2
 
@@ -56,7 +56,7 @@ def test_an_unacknowledged_message_under_a_new_identifier_is_recognised_as_often
 ) -> None:
     kept = Receipts(tmp_path / "r", 0)
     for packet in (1, 2, 3):
-        kept.put(digest_of(packet, "a", b"1"), 1)
+        kept.put([digest_of(packet, "a", b"1")], 1)
     kept.interrupt([digest_of(2, "a", b"1"), digest_of(3, "a", b"1")])
     found = [kept.known(digest_of(packet, "a", b"1")) for packet in (11, 12, 13)]
     assert found == [1, 1, None]
@@ -65,7 +65,7 @@ def test_an_unacknowledged_message_under_a_new_identifier_is_recognised_as_often
 
 def test_a_forgotten_session_leaves_no_receipt(tmp_path: Path) -> None:
     kept = Receipts(tmp_path / "r", 0)
-    kept.put(A, 1)
+    kept.put([A], 1)
     kept.interrupt([A])
     kept.clear()
     assert kept.known(A) is None
@@ -98,13 +98,13 @@ def test_equal_messages_are_put_as_often_as_they_were_sent_wherever_connections_
                 owed.append(packet)
                 if step == "send":
                     put += 1
-                    kept.put(digest_of(packet, "t", b"1"), 1)
+                    kept.put([digest_of(packet, "t", b"1")], 1)
                     waiting.append(packet)
             elif step == "ack" and waiting:
                 told.append(waiting.pop(0))
                 owed.remove(told[-1])
             elif step == "confirm":
-                kept.confirm([(digest_of(one, "t", b"1"), 1) for one in told])
+                kept.confirm([(1, [digest_of(one, "t", b"1") for one in told])])
                 told.clear()
             elif step == "break":
                 kept.interrupt([digest_of(one, "t", b"1") for one in waiting])
@@ -116,6 +116,6 @@ def test_equal_messages_are_put_as_often_as_they_were_sent_wherever_connections_
                 for one in owed:
                     if kept.known(digest_of(one, "t", b"1")) is None:
                         put += 1
-                        kept.put(digest_of(one, "t", b"1"), 1)
+                        kept.put([digest_of(one, "t", b"1")], 1)
         kept.close()
     assert put == sent
