@@ -1,6 +1,7 @@
-"""Sparkplug B payloads: what they hold (`model`), and their bytes (`codec`)."""
+"""Sparkplug B payloads: what they hold (`model`), their bytes (`codec`), and bytes of a known form (`forms`)."""
 
 from muster.sparkplug.codec import decode, encode, typed
+from muster.sparkplug.forms import Form, Numbers, Reader
 from muster.sparkplug.model import (
     DataSet,
     DataType,
@@ -16,12 +17,15 @@ from muster.sparkplug.model import (
 __all__ = [
     "DataSet",
     "DataType",
+    "Form",
     "MetaData",
     "Metric",
+    "Numbers",
     "Parameter",
     "Payload",
     "Property",
     "PropertySet",
+    "Reader",
     "Template",
     "decode",
     "encode",

@@ -10,28 +10,28 @@ from functools import lru_cache
 
 from muster.sparkplug.model import DataType, Metric, Payload
 
-_VARINT = rb"[\x80-\xff]{0,8}[\x00-\x7f]"
-_HEAD = re.compile(rb"\x08(%b)" % _VARINT)
-_METRIC = re.compile(
+VARINT = rb"[\x80-\xff]{0,8}[\x00-\x7f]"
+HEAD = re.compile(rb"\x08(%b)" % VARINT)
+METRIC = re.compile(
     rb"\x12([\x00-\x7f])\x10(%b)(?:\x18(%b))?(?:\x20([\x00-\x7f]))?"
-    rb"(?:\x69([\x00-\xff]{8})|\x65([\x00-\xff]{4})|\x70([\x00\x01]))" % (_VARINT, _VARINT)
+    rb"(?:\x69([\x00-\xff]{8})|\x65([\x00-\xff]{4})|\x70([\x00\x01]))" % (VARINT, VARINT)
 )
-_TAIL = re.compile(rb"\x18(%b)" % _VARINT)
+TAIL = re.compile(rb"\x18(%b)" % VARINT)
 _double = struct.Struct("<d").unpack
 _float = struct.Struct("<f").unpack
-_KINDS: dict[bytes | None, DataType] = {None: DataType.UNKNOWN, **{bytes([kind]): kind for kind in DataType}}
+KINDS: dict[bytes | None, DataType] = {None: DataType.UNKNOWN, **{bytes([kind]): kind for kind in DataType}}
 
 
 def read(raw: bytes) -> Payload | None:
     """Return what a payload's bytes hold; None when they are not of this form."""
-    head = _HEAD.match(raw)
+    head = HEAD.match(raw)
     if head is None:
         return None
     at = head.end()
     metrics: list[Metric] = []
     said, time_ms = b"", None
     value: float | bool
-    for found in _METRIC.finditer(raw, at):
+    for found in METRIC.finditer(raw, at):
         begin, end = found.span()
         length, alias, time, kind, double, single, flag = found.groups()
         if begin != at or end - begin - 2 != length[0]:
@@ -43,22 +43,23 @@ def read(raw: bytes) -> Payload | None:
             (value,), fits = _float(single), DataType.FLOAT
         else:
             value, fits = flag == b"\x01", DataType.BOOLEAN
-        datatype = _KINDS.get(kind)
+        datatype = KINDS.get(kind)
         if datatype is not fits and datatype is not DataType.UNKNOWN:
             return None
         if time != said:  # nearly always all metrics of a message have one time
-            said, time_ms = time, None if time is None else _number(time)
-        metrics.append(Metric("", _number(alias), datatype, value, time_ms))
-    tail = _TAIL.fullmatch(raw, at)
+            said, time_ms = time, None if time is None else number(time)
+        metrics.append(Metric("", number(alias), datatype, value, time_ms))
+    tail = TAIL.fullmatch(raw, at)
     if tail is None:
         return None
-    return Payload(_number(head[1]), metrics, _number(tail[1]))
+    return Payload(number(head[1]), metrics, number(tail[1]))
 
 
 @lru_cache(16_384)
-def _number(varint: bytes) -> int:
-    number, shift = 0, 0
+def number(varint: bytes) -> int:
+    """Return the number that a whole varint holds."""
+    value, shift = 0, 0
     for byte in varint:
-        number |= (byte & 127) << shift
+        value |= (byte & 127) << shift
         shift += 7
-    return number
+    return value

@@ -60,6 +60,9 @@ def mapping(data: bytes) -> None:
             assert record.time is None or EARLIEST_US <= record.time <= LATEST_US
             check(record.value, record.quality, {position for position, _ in record.texts}, record.first)
         assert all(isinstance(fact, str) for fact in one.identity(read.document).values())
+        if (quick := one.quick(data[1:])) is not None:
+            (record,) = read.records
+            assert quick == (record.time, record.value.tobytes())
 
 
 def _published(topic: bytes, payload: bytes, qos: int = 0, *, five: bool = False) -> bytes:

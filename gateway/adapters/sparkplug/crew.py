@@ -7,6 +7,7 @@ from gateway.adapters.sparkplug.host import (
     Born,
     ClockOff,
     Down,
+    Measured,
     Missed,
     Outcome,
     Scope,
@@ -66,7 +67,9 @@ class Crew:
 
 
 def _give(station: Station, outcome: Outcome, at: int) -> None:
-    if isinstance(outcome, Values):
+    if isinstance(outcome, Measured):
+        station.measured(outcome, at)
+    elif isinstance(outcome, Values):
         station.values(outcome.readings, outcome.sent_ms, outcome.live, at)
     elif isinstance(outcome, Alive):
         station.alive()

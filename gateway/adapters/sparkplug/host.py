@@ -16,7 +16,7 @@ import msgspec
 from gateway.adapters.sparkplug.clockwork import Clockwork
 from gateway.adapters.sparkplug.topics import Kind, Node
 from muster.errors import Rejected
-from muster.sparkplug import DataType, Metric, Payload, typed
+from muster.sparkplug import DataType, Form, Metric, Numbers, Payload, typed
 
 REBIRTH = "Node Control/Rebirth"
 REBIRTH_EVERY_S = 60.0
@@ -28,6 +28,8 @@ _MOST_MISSING = 32
 _MOST_METRICS = 100_000
 _TEXTUAL = frozenset({DataType.STRING, DataType.TEXT, DataType.UUID})
 
+Said = Payload | Numbers
+"""A message's content, read either way."""
 Scope = str | None
 """A device's name, or None for the edge node itself."""
 
@@ -82,6 +84,20 @@ class Values:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """Live values came, read at once: numbers of one time. names: of each, one tuple for all messages of a form."""
+
+    scope: Scope
+    names: tuple[str, ...]
+    numbers: Numbers
+
+    def readings(self) -> list[Reading]:
+        """Return them as they stand in `Values`."""
+        parts = zip(self.names, self.numbers.form.carriers, self.numbers.metrics, strict=True)
+        return [Reading(name, datatype, metric.value, metric) for name, datatype, metric in parts]
+
+
+@dataclass(frozen=True, slots=True)
 class Trouble:
     """Something is wrong with a message."""
 
@@ -107,17 +123,32 @@ class ClockOff:
     accuracy_us: int
 
 
-Outcome = Up | Down | Alive | Born | Values | Trouble | Missed | ClockOff
+Outcome = Up | Down | Alive | Born | Values | Measured | Trouble | Missed | ClockOff
 
 
 class _Table:
     """What a birth said of a node's or device's metrics."""
 
-    __slots__ = ("aliases", "names")
+    __slots__ = ("_form", "_named", "aliases", "names")
 
     def __init__(self, metrics: list[Metric]) -> None:
         self.names = {one.name: one for one in metrics if one.name}
         self.aliases = {one.alias: one for one in metrics if one.alias is not None and one.name}
+        self._form: Form | None = None
+        self._named: tuple[str, ...] | None = None
+
+    def named(self, form: Form) -> tuple[str, ...] | None:
+        """Return the names of a form's metrics; None unless all are known as numbers of the kind that came."""
+        if form is not self._form:
+            self._form = form
+            known = [self.aliases.get(alias) for alias in form.aliases]
+            names = [
+                one.name
+                for one, carrier in zip(known, form.carriers, strict=True)
+                if one is not None and one.datatype is carrier
+            ]
+            self._named = tuple(names) if len(names) == len(known) else None
+        return self._named
 
 
 class RebirthLimit:
@@ -166,16 +197,14 @@ class EdgeNode:
 
     # Messages.
 
-    def take(
-        self, kind: Kind, scope: Scope, payload: Payload, received: int, now_s: float
-    ) -> Iterator[Outcome]:
+    def take(self, kind: Kind, scope: Scope, payload: Said, received: int, now_s: float) -> Iterator[Outcome]:
         """Take a live message of the node (scope None) or of one of its devices."""
         self._heard, self._pause_s = True, REBIRTH_EVERY_S
         if kind == "NDEATH":
             yield from self._node_died(payload)
             return
         seq = payload.seq
-        if seq is None or seq > 255 or len(payload.metrics) > _MOST_METRICS:
+        if seq is None or seq > 255 or (type(payload) is Payload and len(payload.metrics) > _MOST_METRICS):
             yield Trouble(scope, "sparkplug.payload-unusable", {"problem": f"seq {seq}"})
             return
         yield from self._measure(kind, payload, received, now_s)
@@ -202,7 +231,7 @@ class EdgeNode:
                 yield from self._data(scope, payload, now_s)
         self._last, self._last_received = (seq, payload.timestamp_ms), received
 
-    def _node_born(self, payload: Payload, seq: int, now_s: float) -> Iterator[Outcome]:
+    def _node_born(self, payload: Said, seq: int, now_s: float) -> Iterator[Outcome]:
         said = next((one.value for one in payload.metrics if one.name == "bdSeq"), None)
         self._bd_seq = said if isinstance(said, int) else None
         self._unborn = {scope: now_s + _BIRTHS_WITHIN_S for scope in self.tables if scope is not None}
@@ -214,19 +243,19 @@ class EdgeNode:
         yield Up(None)
         yield from self._birth(None, payload)
 
-    def _device_born(self, scope: Scope, payload: Payload) -> Iterator[Outcome]:
+    def _device_born(self, scope: Scope, payload: Said) -> Iterator[Outcome]:
         self.tables[scope] = _Table(payload.metrics)
         self._unborn.pop(scope, None)
         yield Up(scope)
         yield from self._birth(scope, payload)
 
-    def _birth(self, scope: Scope, payload: Payload) -> Iterator[Outcome]:
+    def _birth(self, scope: Scope, payload: Said) -> Iterator[Outcome]:
         yield Alive(scope)
         yield Born(scope, self.tables[scope].names)
         readings = [Reading(one.name, one.datatype, one.value, one) for one in payload.metrics if one.name]
         yield Values(scope, readings, payload.timestamp_ms, live=False)
 
-    def _node_died(self, payload: Payload) -> Iterator[Outcome]:
+    def _node_died(self, payload: Said) -> Iterator[Outcome]:
         said = next((one.value for one in payload.metrics if one.name == "bdSeq"), None)
         if self.born and self._bd_seq is not None and said != self._bd_seq:
             yield Trouble(None, "sparkplug.stale-death", {"bd_seq": said, "born": self._bd_seq})
@@ -243,12 +272,15 @@ class EdgeNode:
         self._missing.clear()
         self._hole = self._next = self._bd_seq = None
 
-    def _data(self, scope: Scope, payload: Payload, now_s: float) -> Iterator[Outcome]:
+    def _data(self, scope: Scope, payload: Said, now_s: float) -> Iterator[Outcome]:
         table = self.tables.get(scope)
         yield Alive(scope)
         if table is None:
             self.want(now_s)
             yield Trouble(scope, "sparkplug.not-born")
+            return
+        if type(payload) is Numbers and (names := table.named(payload.form)) is not None:
+            yield Measured(scope, names, payload)
             return
         readings: list[Reading] = []
         unknown: Metric | None = None
@@ -285,7 +317,7 @@ class EdgeNode:
     # Order.
 
     def _in_turn(
-        self, seq: int, payload: Payload, received: int, now_s: float
+        self, seq: int, payload: Said, received: int, now_s: float
     ) -> Generator[Outcome, None, bool]:
         """Keep the count; return whether the message is to be used."""
         if seq in self._missing:
@@ -377,7 +409,7 @@ class EdgeNode:
 
     # The clock.
 
-    def _measure(self, kind: Kind, payload: Payload, received: int, now_s: float) -> Iterator[Outcome]:
+    def _measure(self, kind: Kind, payload: Said, received: int, now_s: float) -> Iterator[Outcome]:
         if payload.timestamp_ms is None:
             return
         asked = self._limit.asked(self._key) if kind == "NBIRTH" else None

@@ -5,6 +5,7 @@ import hashlib
 import json
 import random
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from gateway.adapter import Sink, Workplace
@@ -15,7 +16,7 @@ from gateway.adapters.sparkplug.station import Station
 from gateway.adapters.sparkplug.topics import Node, Topic, parse, state_topic
 from muster.clock import Clock
 from muster.errors import Rejected, Unavailable
-from muster.sparkplug import DataType, Metric, Payload, decode, encode
+from muster.sparkplug import DataType, Metric, Numbers, Payload, Reader, decode, encode
 
 _SETTLE_S = 0.02
 _TICK_S = 0.2
@@ -25,7 +26,18 @@ _REBIRTHS_A_TICK = 4
 _PATIENCE_S = 1.0
 """How long births may come by themselves once the broker is there: nodes that watch our STATE send them."""
 _MOST_BYTES = 8 << 20
-_ROADS_KEPT = 4096
+_ROADS_KEPT = 16_384
+_REPEATED = frozenset({"NDATA", "DDATA"})
+
+
+class _Road:
+    """A topic of a watched node: what it says, whom it concerns, and what reads its payloads."""
+
+    __slots__ = ("crew", "edge", "read", "topic")
+
+    def __init__(self, topic: Topic, edge: EdgeNode, crew: Crew) -> None:
+        self.topic, self.edge, self.crew = topic, edge, crew
+        self.read: Callable[[bytes], Payload | Numbers] = Reader().read if topic.kind in _REPEATED else decode
 
 
 class Hub:
@@ -45,7 +57,7 @@ class Hub:
         self.stations: dict[int, Station] = {}
         self.nodes: dict[Node, EdgeNode] = {}
         self._of: dict[Node, Crew] = {}
-        self._roads: dict[str, tuple[Topic, EdgeNode, Crew]] = {}
+        self._roads: dict[str, _Road] = {}
         """Topics of watched nodes, what they say and whom they concern."""
         self._qos: dict[Node, int] = {}
         self._groups: Counter[str] = Counter()
@@ -194,14 +206,14 @@ class Hub:
         road = self._roads.get(message.topic) or self._find(message.topic)
         if road is None:
             return
-        topic, edge, crew = road
+        topic, edge, crew = road.topic, road.edge, road.crew
         if message.retain:  # Sparkplug forbids it: nobody knows how old it is
             crew.tell([Trouble(topic.device, "sparkplug.retained")], message.received)
             return
         try:
             if len(message.payload) > _MOST_BYTES:
                 raise Rejected(f"{len(message.payload)} bytes")
-            payload = decode(message.payload)
+            payload = road.read(message.payload)
         except Rejected as error:
             detail = {"problem": str(error)[:200]}
             crew.tell([Trouble(topic.device, "sparkplug.payload-unusable", detail)], message.received)
@@ -211,14 +223,14 @@ class Hub:
         if edge.pending:
             self._arm()
 
-    def _find(self, name: str) -> tuple[Topic, EdgeNode, Crew] | None:
+    def _find(self, name: str) -> _Road | None:
         """Return what a topic says and whom it concerns, and remember it; None when it is no watched node's."""
         topic = parse(name)
         if topic is None or topic.node not in self.nodes:
             return None
         if len(self._roads) >= _ROADS_KEPT:
             self._roads.clear()
-        road = self._roads[name] = topic, self.nodes[topic.node], self._of[topic.node]
+        road = self._roads[name] = _Road(topic, self.nodes[topic.node], self._of[topic.node])
         return road
 
     def _hear_state(self, message: Message) -> None:

@@ -1,7 +1,11 @@
 """One device as the room sees it: the outcomes of its edge node's messages become scans and events."""
 
 import asyncio
-from collections.abc import Mapping
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import isfinite
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -10,7 +14,7 @@ from gateway.adapter import Diagnostics, Sink, Value
 from gateway.adapters.mqtt.awaiting import Watchers
 from gateway.adapters.mqtt.values import Converted
 from gateway.adapters.sparkplug.config import Understood
-from gateway.adapters.sparkplug.host import Reading, Scope
+from gateway.adapters.sparkplug.host import Measured, Reading, Scope
 from gateway.adapters.sparkplug.identification import facts_of, origin_of
 from gateway.adapters.sparkplug.values import converted, time_us
 from muster.clock import SECOND_US
@@ -29,6 +33,15 @@ _WIDEST_HOLE = 32
 Group = dict[int, Converted]
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How the numbers of metrics with these names become one scan; pack: None where they do not."""
+
+    names: tuple[str, ...]
+    positions: list[int]
+    pack: Callable[[tuple[float, ...]], bytes] | None
+
+
 class Station:
     """A device that is an edge node, or one of an edge node's."""
 
@@ -45,6 +58,9 @@ class Station:
         self._sink = sink
         self._number = device.number
         self._newest: dict[int, int] = {}
+        self._latest = NEVER
+        """The newest time in `_newest`."""
+        self._plan = _Plan((), [], None)
         self._offset_us = 0
         self._report = Diagnostics()
         self._error: tuple[str, dict[str, Any]] = ("", {})
@@ -98,6 +114,29 @@ class Station:
             event = Event("identity", self._number, at, detail=dict(facts), origin=origin_of(facts))
             self._sink.event(event)
 
+    def measured(self, said: Measured, received: int) -> None:
+        """Take values that were read at once: nearly always they are one scan of Good values, in one go, too."""
+        plan = self._plan
+        if plan.names is not said.names:
+            plan = self._plan = _planned(said.names, self.understood)
+        numbers = said.numbers
+        time = time_us(numbers.time_ms)
+        if (
+            plan.pack is None
+            or self.watchers
+            or time is None
+            or not self._latest < time <= received + self._offset_us + _AHEAD_US
+            or not isfinite(sum(numbers.values))
+        ):
+            self.values(said.readings(), numbers.timestamp_ms, True, received)
+            return
+        self._latest = time
+        self._newest |= dict.fromkeys(plan.positions, time)
+        self._sink.good(
+            self._number, time, received, plan.positions[0], plan.pack(numbers.values), How.UNSOLICITED
+        )
+        self._live(received, good=True)
+
     def values(self, readings: list[Reading], sent_ms: int | None, live: bool, received: int) -> None:
         """Take the values of a message, as one scan for each of its source times."""
         places, newest = self.understood.places, self._newest
@@ -133,6 +172,7 @@ class Station:
                         time <= latest
                     ):  # one wrong time in the future must not make history of all that follows
                         newest[position] = time
+                        self._latest = max(self._latest, time)
                     how = How.UNSOLICITED
                 if not several or last_time != time or last_how is not how:
                     last_time, last_how = time, how
@@ -165,15 +205,18 @@ class Station:
             self._sink.scan(self._number, time, received, first, np.array(value), quality, how)
         if how is How.HISTORY:
             return
+        self._live(received, good)
+        if self.watchers:
+            values = [_value(position, one, time, received) for position, one in group.items()]
+            for told in tuple(self.watchers):
+                told(values)
+
+    def _live(self, received: int, good: bool) -> None:
         self._report.answers += 1
         self._alive = False  # the scan says so
         if good:
             self._report.last_good = received
             self._error = ("", {})
-        if self.watchers:
-            values = [_value(position, one, time, received) for position, one in group.items()]
-            for told in tuple(self.watchers):
-                told(values)
 
     def trouble(self, reason: str, detail: dict[str, Any], at: int) -> None:
         """Say what is wrong, when it is news."""
@@ -189,6 +232,7 @@ class Station:
     def clock_off(self, offset_us: int, accuracy_us: int, at: int) -> None:
         """Say how its edge node's clock differs from ours; what is newest is told by the new one from now on."""
         self._newest.clear()
+        self._latest = NEVER
         self._offset_us = offset_us
         detail = {"offset_us": offset_us, "accuracy_us": accuracy_us}
         self._sink.event(Event("clock", self._number, at, detail=detail))
@@ -200,6 +244,21 @@ class Station:
     def _count(self, reason: str) -> None:
         self._report.errors[reason] = self._report.errors.get(reason, 0) + 1
         self._report.last_error = reason
+
+
+def _planned(names: tuple[str, ...], understood: Understood) -> _Plan:
+    wanted = [(place, index) for index, name in enumerate(names) for place in understood.places.get(name, ())]
+    wanted.sort(key=lambda one: one[0].tag.position)
+    positions = [place.tag.position for place, _ in wanted]
+    in_a_row = bool(positions) and positions == list(range(positions[0], positions[0] + len(positions)))
+    if not in_a_row or not all(place.bare for place, _ in wanted):
+        return _Plan(names, positions, None)
+    indices = [index for _, index in wanted]
+    pack = struct.Struct(f"={len(indices)}d").pack
+    if len(indices) == 1:
+        return _Plan(names, positions, lambda values: pack(values[indices[0]]))
+    pick = itemgetter(*indices)
+    return _Plan(names, positions, lambda values: pack(*pick(values)))
 
 
 def _lay(groups: list[Group], position: int, found: Converted) -> None:

@@ -3,6 +3,7 @@
 Each step happens at its second, and the clock of the equipment may differ. Below it, what may happen to a line.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from muster.clock import SECOND_US
 from muster.device import Device, ReportMode, Tag
 from muster.presence import Definition, State
 from muster.scans import How, Scans
-from muster.sparkplug import DataType, Metric, Payload, decode, encode
+from muster.sparkplug import DataType, Metric, Numbers, Payload, Reader, encode
 from muster.watch import Watch
 
 T = DataType
@@ -42,6 +43,7 @@ class Line:
         self.seq = 0
         self.bd_seq = 3
         self.asked: list[float] = []
+        self.read: Callable[[bytes], Payload | Numbers] = Reader().read
         self.collector = Collector(1)
         self.collector.begin(BEGIN_US)
         self.watch = Watch(BEGIN_US)
@@ -84,7 +86,7 @@ class Line:
         self.at_s += 0.001
         payload = Payload(self.device_ms, list(metrics), seq)
         outcomes = self.node.take(
-            kind, None if kind[0] == "N" else scope, decode(encode(payload)), self.now_us, self.at_s
+            kind, None if kind[0] == "N" else scope, self.read(encode(payload)), self.now_us, self.at_s
         )
         self.crew.tell(outcomes, self.now_us)
 
