@@ -1,13 +1,16 @@
 """From a payload to readings: pure, compiled once per topic filter.
 
 `quick` reads payloads that have every tag as a number of its type, as nearly all have; `read` reads any. What both can
-read they read alike.
+read they read alike. Where a payload has to be read whole, for its records or its identity, tags under one parent share
+the walk to it, and where all of them are float64 and all are there, they are read in one go.
 """
 
 import math
-from collections.abc import Sequence
+import struct
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, Literal
 
 import msgspec
@@ -25,6 +28,7 @@ from muster.scans import NULL
 Unit = Literal["iso", "s", "ms", "us", "ns"]
 _PER_SECOND = {"s": 1, "ms": 1000, "us": 1_000_000, "ns": 1_000_000_000}
 _TICKS_US = {"s": 1_000_000, "ms": 1000, "us": 1}
+_NUMBERS = frozenset({float, int})
 _MOST_RECORDS = 10_000
 _decode = msgspec.json.Decoder().decode
 
@@ -141,6 +145,7 @@ class Mapping:
             and not (records or identity or text)
         ):
             self._shape = shape_of(tuple(plain), stamp.path.keys if stamp else None)
+        self._numbers = None if self._shape is not None else _numbers_of(targets)
 
     @property
     def first(self) -> int:
@@ -214,6 +219,12 @@ class Mapping:
 
     def _record(self, document: Any) -> Record | None:
         """Return one scan, None when no tag is in it. Raises Rejected for a wrong timestamp."""
+        if self._numbers is not None and (numbers := self._numbers(document)) is not None:
+            if self._scaled:
+                with np.errstate(over="ignore"):
+                    numbers = numbers * self._scale + self._offset
+            if not self._scaled or np.isfinite(numbers).all():
+                return Record(self._time(document), self._first, numbers, None, [])
         value: list[float] = [NULL] * self._size
         quality: list[int] | None = None
         texts: list[tuple[int, str]] = []
@@ -284,3 +295,34 @@ class Mapping:
             index = one.position - self._first
             if index not in there:
                 marks[index] = Quality.NOT_ANSWERED
+
+
+def _numbers_of(targets: Sequence[Target]) -> Callable[[Any], NDArray[np.float64] | None] | None:
+    """Return what reads all tags at once where each is a float64 with a plain path under the same parent.
+
+    It gives None unless every tag is there as a number. Returns None for other tags.
+    """
+    paths = [one.path.keys for one in targets if one.type == "float64" and one.path.keys]
+    positions = [one.position for one in targets]
+    parents = {keys[:-1] for keys in paths}
+    if (
+        len(paths) < max(2, len(targets))
+        or len(parents) != 1
+        or positions != list(range(positions[0], positions[0] + len(positions)))
+    ):
+        return None
+    parent = parents.pop()
+    only = parent[0] if len(parent) == 1 else None
+    pick = itemgetter(*(keys[-1] for keys in paths))
+    pack = struct.Struct(f"={len(paths)}d").pack
+
+    def numbers(document: Any) -> NDArray[np.float64] | None:
+        try:
+            values = pick(document[only] if only is not None else walk(document, parent))
+            if _NUMBERS.issuperset(map(type, values)):
+                return np.frombuffer(pack(*values))
+        except (KeyError, IndexError, TypeError, OverflowError, struct.error):
+            pass
+        return None
+
+    return numbers

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.adapters.mqtt.mapping import Mapping, Stamp, Target
+from gateway.adapters.mqtt.mapping import Mapping, Read, Stamp, Target
 from gateway.adapters.mqtt.paths import compile_path
 from gateway.adapters.mqtt.values import TYPES
 from muster.errors import Rejected
@@ -27,8 +27,8 @@ EXTRAS = ['{"y": [1]}', '"text"', "1", '"\\ud800"', '"\xff"']
 
 
 @st.composite
-def mappings(draw: st.DrawFn) -> tuple[Mapping, list[Target], str | None]:
-    """Give a mapping, with its tags and where its time stands."""
+def mappings(draw: st.DrawFn) -> tuple[Mapping, Mapping, list[Target], str | None]:
+    """Give a mapping, one that must read payloads whole, their tags and where their time stands."""
     odd = draw(st.integers(0, 9)) == 9
     paths = draw(
         st.lists(st.sampled_from(PATHS + ODD_PATHS if odd else PATHS), min_size=1, max_size=5, unique=True)
@@ -43,7 +43,8 @@ def mappings(draw: st.DrawFn) -> tuple[Mapping, list[Target], str | None]:
     where = draw(st.sampled_from([None, "$.t", "$.in.t", "$.a" if odd else "$.t"]))
     unit = draw(st.sampled_from(["s", "ms", "us", "ns", "iso"]))
     stamp = None if where is None else Stamp(compile_path(where, "path"), unit)
-    return Mapping(targets, stamp, max_bytes=4096), targets, where
+    whole = Mapping(targets, stamp, identity={"serial": compile_path("$.sn", "path")}, max_bytes=4096)
+    return Mapping(targets, stamp, max_bytes=4096), whole, targets, where
 
 
 @st.composite
@@ -98,12 +99,28 @@ def _outcome(call: Callable[[bytes], Any], payload: bytes) -> Any:
         return f"refused: {error}"
 
 
+def _plain(outcome: Read | str) -> Any:
+    if isinstance(outcome, str):
+        return outcome
+    return [
+        (
+            one.time,
+            one.first,
+            one.value.tobytes(),
+            None if one.quality is None else one.quality.tolist(),
+            one.texts,
+        )
+        for one in outcome.records
+    ]
+
+
 @given(st.data())
 def test_what_is_read_at_once_is_what_the_general_way_reads(data: st.DataObject) -> None:
-    mapping, targets, where = data.draw(mappings())
+    mapping, other, targets, where = data.draw(mappings())
     payloads = data.draw(st.lists(documents(targets, where), min_size=1, max_size=4))
     for payload in payloads * 2:  # what stands beside the tags is known the second time
         quick, whole = _outcome(mapping.quick, payload), _outcome(mapping.read, payload)
+        assert _plain(_outcome(other.read, payload)) == _plain(whole)
         if isinstance(quick, str):
             assert quick == whole
         elif quick is not None:
