@@ -8,7 +8,7 @@ and server picoseconds are passed over: no time here is finer than a microsecond
 import struct
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from asyncua import ua
@@ -27,7 +27,7 @@ _LATEST_TICKS = 10 * (
     (ua.uatypes.MAX_FILETIME_EPOCH_DATETIME - ua.uatypes.FILETIME_EPOCH_AS_DATETIME)
     // ua.uatypes._microsecond
 )
-_VALUE, _STATUS, _SOURCE, _SERVER, _SOURCE_PICO, _SERVER_PICO = 1, 2, 4, 8, 16, 32
+VALUE, STATUS, SOURCE, SERVER, SOURCE_PICO, SERVER_PICO = 1, 2, 4, 8, 16, 32
 _NAMED = 63
 _FORMS = {
     1: "u1",
@@ -44,10 +44,11 @@ _FORMS = {
     13: "i8",
 }
 _ARRAY = 0x80
-_WHOLE = (8, 9)  # may not fit a float64
+WHOLE = (8, 9)
+"""The kinds that may not fit a float64."""
 _COUNT = struct.Struct("<i")
 _HEAD = struct.Struct("<IB")
-_MASK_AT, _KIND_AT = 4, 5
+MASK_AT, KIND_AT = 4, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,29 +121,29 @@ class _Shape:
 def _shape(mask: int, kind: int) -> _Shape | None:
     """Return the shape of a masked change; none where its value has no fixed size."""
     wire: list[tuple[str, str]] = []
-    if mask & _VALUE and kind != NOTHING:
+    if mask & VALUE and kind != NOTHING:
         if kind not in _FORMS:
             return None
         wire.append(("value", _FORMS[kind]))
     for bit, name, form in (
-        (_STATUS, "status", "u4"),
-        (_SOURCE, "source", "i8"),
-        (_SOURCE_PICO, "source_pico", "u2"),
-        (_SERVER, "server", "i8"),
-        (_SERVER_PICO, "server_pico", "u2"),
+        (STATUS, "status", "u4"),
+        (SOURCE, "source", "i8"),
+        (SOURCE_PICO, "source_pico", "u2"),
+        (SERVER, "server", "i8"),
+        (SERVER_PICO, "server_pico", "u2"),
     ):
         if mask & bit:
             wire.append((name, form))
-    head = [("handle", "<u4"), ("shape", "<u2" if mask & _VALUE else "u1")]
+    head = [("handle", "<u4"), ("shape", "<u2" if mask & VALUE else "u1")]
     record = np.dtype(head + [(name, "<" + form) for name, form in wire])
     size = int(record.itemsize)
-    kind = kind if mask & _VALUE else NOTHING
+    kind = kind if mask & VALUE else NOTHING
     return _Shape(kind, record, frozenset(record.names or ()), size, np.arange(size))
 
 
 def _shape_at(body: bytes, at: int) -> _Shape | None:
-    mask = body[at + _MASK_AT]
-    return _shape(mask & _NAMED, body[at + _KIND_AT] if mask & _VALUE else NOTHING)
+    mask = body[at + MASK_AT]
+    return _shape(mask & _NAMED, body[at + KIND_AT] if mask & VALUE else NOTHING)
 
 
 class Columns:
@@ -206,13 +207,37 @@ class Columns:
         return at
 
 
+class Few(NamedTuple):
+    """A few changes of one notification: Good numbers that a float64 holds, each with its source time.
+
+    kinds: of each value, the built-in type's number. source: in 100 ns since 1601. body: that of the notification, in
+    which they stand from `at`, where their count is, to `end`.
+    """
+
+    handle: tuple[int, ...]
+    kinds: bytes
+    value: tuple[float, ...]
+    source: tuple[int, ...]
+    body: bytes
+    at: int
+    end: int
+
+    def columns(self) -> Changes:
+        """Return the same changes as columns."""
+        columns = Columns()
+        columns.read(self.body, self.at, self.end)
+        whole = columns.whole()
+        assert whole is not None
+        return whole
+
+
 def _other(body: bytes, at: int) -> tuple[Changes, int]:
     """Read one change whose value has no fixed size; return also where it ends."""
     handle, mask = _HEAD.unpack_from(body, at)
     variant, at = _variant(body, at + _HEAD.size)
-    shape = _shape(mask & _NAMED & ~_VALUE, NOTHING)
+    shape = _shape(mask & _NAMED & ~VALUE, NOTHING)
     assert shape is not None
-    head = _HEAD.pack(handle, mask & _NAMED & ~_VALUE)
+    head = _HEAD.pack(handle, mask & _NAMED & ~VALUE)
     end = at + shape.size - _HEAD.size
     rest = _changes(np.frombuffer(head + body[at:end], shape.record, 1), shape)
     return replace(rest, kind=OTHER, others={0: variant}), end
@@ -232,7 +257,7 @@ def _changes(rows: NDArray[np.void], shape: _Shape) -> Changes:
     else:
         raw = rows["value"]
         value = raw.astype(np.float64)
-        if shape.kind in _WHOLE:
+        if shape.kind in WHOLE:
             large = np.flatnonzero(
                 (raw > EXACT) if shape.kind == 9 else (raw > EXACT) | (raw < -EXACT)
             ).tolist()

@@ -3,11 +3,15 @@
 The rules are those of `decode.py`, which also takes whatever is no plain number; a property test holds both equal.
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
 import numpy as np
 from asyncua import ua
 from numpy.typing import NDArray
 
-from gateway.adapters.opcua.changes import NOTHING, Changes
+from gateway.adapters.opcua.changes import ABSENT, NOTHING, Changes, Few, microseconds
 from gateway.adapters.opcua.config import INTEGERS, TEXTS, Place
 from gateway.adapters.opcua.decode import decode, quality_of
 from gateway.adapters.opcua.station import Station
@@ -43,6 +47,19 @@ _COLUMNS = np.dtype(
 )
 
 
+_Key = tuple[tuple[int, ...], bytes] | tuple[bytes, int]
+
+
+class _Run(NamedTuple):
+    """Changes of one station, from `begin` to `end`. places: of each behind `first`, where tags between them lack."""
+
+    station: Station
+    first: int
+    begin: int
+    end: int
+    places: NDArray[np.int32] | None
+
+
 class Watched:
     """Stations and their places, by the client handles that they were given in this session."""
 
@@ -51,7 +68,7 @@ class Watched:
         self._places: list[Place | None] = [None]
         self._grow(np.zeros(64, _COLUMNS))
         self._any_scaled = False
-        self._usual: dict[tuple[bytes, int], tuple[Station, int] | None] = {}
+        self._usual: dict[_Key, list[_Run] | None] = {}
 
     def add(self, station: Station) -> range:
         """Return the handles of a station's places, in their order."""
@@ -86,10 +103,12 @@ class Watched:
         """Forget all."""
         self.__init__()  # type: ignore[misc]
 
-    def take(self, changes: Changes, received: int) -> None:
+    def take(self, changes: Changes | Few, received: int) -> None:
         """Put changes that came at `received` µs into their stations' sink, one scan for each source time."""
-        if self._take_one_device(changes, received):
+        if self._take_usual(changes, received):
             return
+        if isinstance(changes, Few):
+            changes = changes.columns()
         handle = changes.handle.astype(np.intp)
         if int(handle.max()) >= len(self._table):
             handle[handle >= len(self._table)] = _NOBODY
@@ -99,43 +118,74 @@ class Watched:
         self._take_others(handle, changes, value, quality, time, received)
         self._lay(owner, time, self._position[handle], value, quality, received)
 
-    def _take_one_device(self, changes: Changes, received: int) -> bool:
-        """Put what is usual at once, the good numbers of one device at one time; whether that was done."""
-        if changes.status is not None or changes.others or not isinstance(changes.kind, int):
+    def _take_usual(self, changes: Changes | Few, received: int) -> bool:
+        """Put what is usual at once, good numbers of which those of each device have one time; whether it was done."""
+        key: _Key
+        if isinstance(changes, Few):
+            key = changes.handle, changes.kinds
+        elif changes.status is None and not changes.others and isinstance(changes.kind, int):
+            key = changes.handle.tobytes(), changes.kind
+        else:
             return False
-        key = changes.handle.tobytes(), changes.kind
         if key in self._usual:
-            usual = self._usual[key]
+            runs = self._usual[key]
         else:
             if len(self._usual) >= _MOST_USUAL:
                 self._usual.clear()
-            usual = self._usual[key] = self._find_usual(changes.handle, changes.kind)
-        time = None if usual is None else changes.time()
-        if usual is None or time is None or not np.isfinite(changes.value).all():
+            runs = self._usual[key] = self._find_runs(changes)
+        if runs is None:
             return False
-        station, first = usual
-        if not station.sink.full:
-            station.sink.scan(
-                station.device.number, time, received, first, changes.value, None, How.UNSOLICITED
+        source: Sequence[int]
+        if isinstance(changes, Few):
+            source, value = changes.source, np.array(changes.value, np.float64)
+        elif changes.source is not None and np.isfinite(changes.value).all():
+            source, value = changes.source.tolist(), changes.value
+        else:
+            return False
+        scans = []
+        for run in runs:
+            time = source[run.begin]
+            if time == ABSENT or source[run.begin : run.end].count(time) != run.end - run.begin:
+                return False
+            values = value[run.begin : run.end]
+            if run.places is not None:
+                values, _ = _spread(run.places, values, None)
+            scans.append((run, microseconds(time), values))
+        if runs[0].station.sink.full:  # that of all; the gateway itself lists the gap of a full outbox
+            return True
+        for run, time, values in scans:
+            run.station.sink.scan(
+                run.station.device.number, time, received, run.first, values, None, How.UNSOLICITED
             )
-            station.answered(received, True)
+            run.station.answered(received, True)
         return True
 
-    def _find_usual(self, handle: NDArray[np.uint32], kind: int) -> tuple[Station, int] | None:
-        """Return whose tags, and from which on, these handles are, if they are one device's tags without a gap.
+    def _find_runs(self, changes: Changes | Few) -> list[_Run] | None:
+        """Return whose tags these changes are, if each device's stand together in the order of their positions.
 
-        And if values of this kind are what the tags hold, as they stand.
+        And if values of their kinds are what the tags hold, as they stand.
         """
+        kinds = np.frombuffer(changes.kinds, np.uint8) if isinstance(changes, Few) else changes.kind
+        handle = np.array(changes.handle, np.intp)
         if int(handle.max()) >= len(self._places):
             return None
         owner, position = self._owner[handle], self._position[handle]
-        station = self._stations[int(owner[0])]
-        plain = (
-            (owner == owner[0]) & (_QUALITY[self._rule[handle], kind] == Quality.GOOD) & ~self._scaled[handle]
-        )
-        if station is None or not plain.all() or (np.diff(position) != 1).any():
+        plain = (_QUALITY[self._rule[handle], kinds] == Quality.GOOD) & ~self._scaled[handle]
+        same = owner[1:] == owner[:-1]
+        if not plain.all() or (same & (position[1:] <= position[:-1])).any():
             return None
-        return station, int(position[0])
+        begins = [0, *(np.flatnonzero(~same) + 1).tolist(), len(handle)]
+        runs, numbers = [], set()
+        for begin, end in pairwise(begins):
+            number = int(owner[begin])
+            station = self._stations[number]
+            if station is None or number in numbers:
+                return None
+            numbers.add(number)
+            first, last = int(position[begin]), int(position[end - 1])
+            places = position[begin:end] - first if last - first >= end - begin else None
+            runs.append(_Run(station, first, begin, end, places))
+        return runs
 
     def _grow(self, table: NDArray[np.void]) -> None:
         self._table = table

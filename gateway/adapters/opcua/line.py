@@ -7,12 +7,13 @@ the connection.
 """
 
 import struct
+from collections.abc import Sequence
 from typing import Protocol
 
 from asyncua import ua
 from asyncua.client.ua_client import UaClient, UASocketProtocol
 from asyncua.common.utils import Buffer
-from asyncua.crypto.security_policies import SecurityPolicy
+from asyncua.crypto.security_policies import Cryptography, CryptographyNone, SecurityPolicy
 from asyncua.crypto.uacrypto import InvalidSignature
 
 from gateway.adapters.opcua import bounds  # noqa: F401 - set where asyncua decodes for us
@@ -21,6 +22,7 @@ _LONGEST = 1 << 24
 _SIZE_AT, _SIZE_END = 4, 8
 _HEADER = struct.Struct("<4sIII")  # type and chunk, size, channel, token
 _SEQUENCE = struct.Struct("<II")  # sequence number, request id
+_PLAIN = struct.Struct("<4sIIIII")  # both, where nothing is encrypted
 _WHOLE = b"MSGF"
 _LAST_SEQUENCE = 2**32 - 1  # the next is 1
 
@@ -45,14 +47,20 @@ class Socket(UASocketProtocol):  # type: ignore[misc]  # the library tells no ty
         self._listeners: dict[int, Listener] = {}
         self._begun = b""
 
-    def send(self, body: bytes, listener: Listener) -> None:
-        """Send a prepared request of one chunk, signed and encrypted as the channel is. Raises ConnectionError."""
+    def send(self, bodies: Sequence[bytes], listener: Listener) -> None:
+        """Send prepared requests of one chunk each, signed and encrypted as the channel is, in one write.
+
+        Raises ConnectionError.
+        """
         if self.transport is None:
             raise ConnectionError("connection is not open")
         self.revolve_security_token()
-        self._request_id += 1
-        self._listeners[self._request_id] = listener
-        self.transport.write(self._sealed(body))
+        sealed = []
+        for body in bodies:
+            self._request_id += 1
+            self._listeners[self._request_id] = listener
+            sealed.append(self._sealed(body))
+        self.transport.write(b"".join(sealed))
 
     def next_handle(self) -> int:
         """Return the next request's handle."""
@@ -83,49 +91,52 @@ class Socket(UASocketProtocol):  # type: ignore[misc]  # the library tells no ty
     def _sealed(self, body: bytes) -> bytes:
         """Return a small message of the current token, as asyncua's `MessageChunk.to_binary` lays it out."""
         connection = self._connection
-        connection._sequence_number = connection._sequence_number % _LAST_SEQUENCE + 1
-        crypto = connection.security_policy.symmetric_cryptography
-        plain = _SEQUENCE.pack(connection._sequence_number, self._request_id) + body
+        connection._sequence_number = sequence = connection._sequence_number % _LAST_SEQUENCE + 1
+        token, crypto = connection.security_token, connection.security_policy.symmetric_cryptography
+        if type(crypto) is CryptographyNone:
+            size = _PLAIN.size + len(body)
+            head = _PLAIN.pack(_WHOLE, size, token.ChannelId, token.TokenId, sequence, self._request_id)
+            return head + body
+        plain = _SEQUENCE.pack(sequence, self._request_id) + body
         plain += crypto.padding(len(plain))
         size = _HEADER.size + (len(plain) + crypto.signature_size()) // crypto.plain_block_size() * (
             crypto.encrypted_block_size()
         )
-        token = connection.security_token
         head = _HEADER.pack(_WHOLE, size, token.ChannelId, token.TokenId)
         sealed: bytes = head + crypto.encrypt(plain + crypto.signature(head + plain))
         return sealed
 
     def _quick(self, frame: bytes) -> bool:
         """Take a whole message of the current token; whether that was done."""
+        if len(frame) < _PLAIN.size:
+            return False
         connection = self._connection
-        if not frame.startswith(_WHOLE) or connection._incoming_parts or len(frame) < _HEADER.size:
+        token, crypto = connection.security_token, connection.security_policy.symmetric_cryptography
+        kind, size, channel, token_id, sequence, request = _PLAIN.unpack_from(frame)
+        if (
+            kind != _WHOLE
+            or channel != token.ChannelId
+            or token_id != token.TokenId
+            or size > connection._limits.max_recv_buffer
+            or connection._incoming_parts
+        ):
             return False
-        token = connection.security_token
-        _, size, channel, token_id = _HEADER.unpack_from(frame)
-        limit = connection._limits.max_recv_buffer
-        if channel != token.ChannelId or token_id != token.TokenId or size > limit:
-            return False
-        crypto = connection.security_policy.symmetric_cryptography
-        crypto.use_prev_key = False
-        try:
-            plain = crypto.decrypt(frame[_HEADER.size :])
-            signature_size = crypto.vsignature_size()
-            if signature_size:
-                signed, signature = plain[:-signature_size], plain[-signature_size:]
-                crypto.verify(frame[: _HEADER.size] + signed, signature)
-                plain = crypto.remove_padding(signed)
-            sequence, request = _SEQUENCE.unpack_from(plain)
-        except (InvalidSignature, ValueError, struct.error):
-            return False
+        plain, at = frame, _PLAIN.size
+        if type(crypto) is not CryptographyNone:
+            try:
+                plain, at = _opened(frame, crypto), _SEQUENCE.size
+                sequence, request = _SEQUENCE.unpack_from(plain)
+            except (InvalidSignature, ValueError, struct.error):
+                return False
         if sequence - 1 != connection._peer_sequence_number:
             return False
         connection._peer_sequence_number = sequence
         listener = self._listeners.pop(request, None)
         if listener is not None:
-            listener.answered(plain, _SEQUENCE.size)
+            listener.answered(plain, at)
             return True
         try:
-            super()._call_callback(request, Buffer(plain, _SEQUENCE.size))
+            super()._call_callback(request, Buffer(plain, at))
         except ua.UaError:  # nobody asked for it
             self.disconnect_socket()
         return True
@@ -142,6 +153,18 @@ class Socket(UASocketProtocol):  # type: ignore[misc]  # the library tells no ty
         for listener in set(listeners.values()):
             listener.broken(exc)
         super()._fail_all_pending(exc)
+
+
+def _opened(frame: bytes, crypto: Cryptography) -> bytes:
+    """Return what a message holds, its sequence numbers first. Raises InvalidSignature, ValueError."""
+    crypto.use_prev_key = False
+    plain: bytes = crypto.decrypt(frame[_HEADER.size :])
+    signature_size = crypto.vsignature_size()
+    if signature_size:
+        signed, signature = plain[:-signature_size], plain[-signature_size:]
+        crypto.verify(frame[: _HEADER.size] + signed, signature)
+        plain = crypto.remove_padding(signed)
+    return plain
 
 
 class Line(UaClient):  # type: ignore[misc]  # the library tells no types

@@ -6,13 +6,13 @@ asyncua and kept as its Variant. Pure; it must not raise anything but `Rejected`
 """
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from asyncua import ua
 from asyncua.common.utils import Buffer
 from asyncua.ua.ua_binary import nodeid_from_binary, struct_from_binary
 
-from gateway.adapters.opcua.changes import Changes, Columns, microseconds
+from gateway.adapters.opcua.changes import Changes, Columns, Few, microseconds
 from muster.errors import Rejected
 
 GARBLED = (
@@ -43,8 +43,7 @@ _FOUR_BYTES = 1
 _WITH_BODY = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(NamedTuple):
     """One publish (or republish) response.
 
     result: its service result; where that is Bad nothing else is said. stamp: the server's time, µs since 1970.
@@ -57,7 +56,7 @@ class Published:
     subscription: int = 0
     sequence: int = 0
     keeps_alive: bool = True
-    changes: Changes | None = None
+    changes: Changes | Few | None = None
     ended: int | None = None
 
 

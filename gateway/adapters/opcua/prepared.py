@@ -61,7 +61,7 @@ class Reading:
         if not isinstance(socket, Socket):
             raise ConnectionError("connection is not open")
         answer = _Answer()
-        socket.send(self._request.body(socket.next_handle(), self._parameters), answer)
+        socket.send([self._request.body(socket.next_handle(), self._parameters)], answer)
         async with asyncio.timeout(self._timeout_s):
             body = await answer.body
         socket.check_answer(Buffer(body), "")

@@ -14,9 +14,10 @@ from asyncua.ua.ua_binary import struct_from_binary
 from gateway.adapters.opcua.line import Socket
 from gateway.adapters.opcua.notification import Published, read_publish, read_republish
 from gateway.adapters.opcua.prepared import Prepared
+from gateway.adapters.opcua.usual import read_usual
 from muster.errors import Rejected
 
-_OUTSTANDING = 2
+_OUTSTANDING = 4
 _MOST_ACKNOWLEDGED = 64
 _MOST_MISSING = 32
 _LAST_SEQUENCE = 2**32 - 1  # the next is 1
@@ -72,14 +73,13 @@ class Publisher:
         self._waiting = 0
         self._most = _OUTSTANDING
         self._next = 1
-        self._acknowledged: list[int] = []
+        self._acknowledged: list[bytes] = []
         self._error: Exception | None = None
         self._stopped = False
 
     def start(self) -> None:
         """Send the first requests. Raises ConnectionError."""
-        while self._waiting < self._most:
-            self._ask()
+        self._ask(self._most)
 
     def stop(self) -> None:
         """Ask and tell no more."""
@@ -96,7 +96,7 @@ class Publisher:
         if self._stopped:
             return
         try:
-            said = read_publish(body, at)
+            said = read_usual(body, at) or read_publish(body, at)
         except Rejected:  # as good as not come: its number will be missing
             said = None
         if said is not None and (said.result >> 31 or said.subscription == 0):
@@ -142,19 +142,21 @@ class Publisher:
             if not whole:
                 missed(hole)
 
-    def _ask(self) -> None:
-        acknowledged, self._acknowledged = self._acknowledged, []
-        rest = [_COUNT.pack(len(acknowledged))]
-        rest += [_ACKNOWLEDGED.pack(self._subscription, sequence) for sequence in acknowledged]
-        self._socket.send(self._request.body(self._socket.next_handle(), b"".join(rest)), self)
-        self._waiting += 1
+    def _ask(self, count: int) -> None:
+        """Send requests in one write, the first with what is to be acknowledged. Raises ConnectionError."""
+        rest, self._acknowledged = _COUNT.pack(len(self._acknowledged)) + b"".join(self._acknowledged), []
+        bodies = [self._request.body(self._socket.next_handle(), rest)]
+        bodies += [self._request.body(self._socket.next_handle(), _COUNT.pack(0)) for _ in range(count - 1)]
+        self._socket.send(bodies, self)
+        self._waiting += count
 
     def _go_on(self) -> None:
-        try:
-            while self._waiting < self._most and self._error is None:
-                self._ask()
-        except ConnectionError as error:
-            self.broken(error)
+        """Send what is missing as soon as half of the requests are answered: one write for several."""
+        if self._waiting <= self._most // 2 and self._error is None:
+            try:
+                self._ask(self._most - self._waiting)
+            except ConnectionError as error:
+                self.broken(error)
 
     def _refused(self, result: int) -> None:
         """Go on without what the server does not grant, or not at all."""
@@ -181,4 +183,4 @@ class Publisher:
 
     def _acknowledge(self, sequence: int) -> None:
         if len(self._acknowledged) < _MOST_ACKNOWLEDGED:
-            self._acknowledged.append(sequence)
+            self._acknowledged.append(_ACKNOWLEDGED.pack(self._subscription, sequence))

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -147,13 +147,13 @@ async def test_prepared_requests_are_what_asyncua_would_send(
     sent: list[bytes] = []
     real = Socket.send
 
-    def noted(socket: Socket, body: bytes, listener: Listener) -> None:
-        sent.append(body)
-        real(socket, body, listener)
+    def noted(socket: Socket, bodies: Sequence[bytes], listener: Listener) -> None:
+        sent.extend(bodies)
+        real(socket, bodies, listener)
 
     monkeypatch.setattr(Socket, "send", noted)
     async with watched(Recorder(), tmp_path, ["Double"]):
-        await until(lambda: len(sent) > 4)
+        await until(lambda: len(sent) > 6)
     requests = []
     for body in sent:
         kind = next(

@@ -12,12 +12,13 @@ from gateway.adapters.opcua.config import understand
 from gateway.adapters.opcua.landing import Watched
 from gateway.adapters.opcua.notification import read_publish
 from gateway.adapters.opcua.station import Station
+from gateway.adapters.opcua.usual import read_usual
 from muster.clock import ManualClock
 from muster.device import Device, ReportMode, Tag
 from muster.quality import Quality
 from muster.scans import How
 from tests.hearing import Hearing, Seen
-from tests.unit.opcua.test_notification import response, same_shape, told, values
+from tests.unit.opcua.test_notification import TYPE, response, same_shape, times, told, values
 
 RECEIVED = 1_790_000_000_000_000
 
@@ -49,24 +50,60 @@ PLACES = len(KINDS) + 2
 known = st.integers(1, STATIONS * PLACES)
 
 
+FITTING = {
+    "float64": (TYPE.Double, st.floats(allow_nan=False, allow_infinity=False)),
+    "float32": (TYPE.Float, st.floats(width=32, allow_nan=False, allow_infinity=False)),
+    "int32": (TYPE.Int32, st.integers(-(2**31), 2**31 - 1)),
+    "uint64": (TYPE.UInt64, st.integers(0, 2**53 + 1)),
+    "bool": (TYPE.Boolean, st.booleans()),
+    "enum": (TYPE.Int32, st.integers(-5, 5)),
+}
+
+
+@st.composite
+def fitting(draw: st.DrawFn) -> list[tuple[int, ua.DataValue]]:
+    """What machines send: of some devices some tags, in the types that they have, each device's of one time."""
+    status = draw(st.sampled_from([None, ua.StatusCode(0)]))
+    server = draw(st.none() | times)
+    said = []
+    for number in draw(st.permutations(range(STATIONS))):
+        at = draw(times)
+        for place in sorted(draw(st.sets(st.integers(0, len(KINDS) - 1)))):
+            if KINDS[place] in FITTING:
+                kind, value = FITTING[KINDS[place]]
+                variant = ua.Variant(draw(value), kind)
+                moment = draw(times) if draw(st.integers(0, 40)) == 0 else at
+                made = ua.DataValue(variant, status, SourceTimestamp=moment, ServerTimestamp=server)
+                said.append((1 + number * PLACES + place, made))
+    return said or [(1, ua.DataValue(ua.Variant(0.5, TYPE.Double), status, SourceTimestamp=draw(times)))]
+
+
 @settings(max_examples=400)
 @given(
-    st.lists(st.tuples(known, values()), min_size=1, max_size=12)
+    fitting()
+    | st.lists(st.tuples(known, values()), min_size=1, max_size=12)
     | st.tuples(known, same_shape).map(
         lambda both: [(1 + (both[0] + at) % (STATIONS * PLACES), one) for at, one in enumerate(both[1])]
     )
 )
 def test_all_at_once_is_as_one_by_one(items: list[tuple[int, ua.DataValue]]) -> None:
-    together, singly = Kept(), Kept()
-    watched = Watched()
+    together, again, singly = Kept(), Kept(), Kept()
+    watched, others = Watched(), Watched()
     places: dict[int, tuple[Station, Any]] = {}
     for number in range(1, STATIONS + 1):
         own = station(number, singly)
+        others.add(station(number, again))
         for handle, place in zip(watched.add(station(number, together)), own.understood.places, strict=True):
             places[handle] = (own, place)
-    changes = read_publish(response(told(items))).changes
+    body = response(told(items))
+    changes = read_publish(body).changes
     assert changes is not None
     watched.take(changes, RECEIVED)
+    usual = read_usual(body)
+    if usual is not None:
+        assert usual.changes is not None
+        others.take(usual.changes, RECEIVED)
+        assert sorted(again.scans, key=repr) == sorted(together.scans, key=repr)
     by_station: dict[Station, list[Any]] = {}
     for handle, value in items:
         own, place = places[handle]
