@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Mapping
+from itertools import count
 from typing import Any
 
 from asyncua import ua
@@ -12,6 +13,7 @@ from gateway.adapters.opcua.browsing import browse
 from gateway.adapters.opcua.config import INTEGERS, Connection, Place, connection_of, understand
 from gateway.adapters.opcua.decode import decode, time_of
 from gateway.adapters.opcua.entry import LOST, enter, leave
+from gateway.adapters.opcua.pulse import KEEP_ALIVE_S
 from gateway.adapters.opcua.session import Session, node_of, reason_of
 from gateway.adapters.opcua.station import Station
 from gateway.adapters.opcua.trust import Distrusted, Trust
@@ -23,6 +25,7 @@ from muster.device import Device
 from muster.errors import RequestError, Unavailable
 
 _LOOK_AGAIN_S = 0.1
+_PARTS = 6
 
 
 class OpcuaRoom:
@@ -35,6 +38,7 @@ class OpcuaRoom:
         self._sessions: dict[Connection, tuple[Session, asyncio.Task[None]]] = {}
         self._roster: Roster[Session, Station] = Roster(sink, clock)
         self._turns: dict[str, Turns] = {}
+        self._parts = count()
         self._group: asyncio.TaskGroup | None = None
         self._ready = asyncio.Event()
 
@@ -44,10 +48,20 @@ class OpcuaRoom:
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 self._ready.set()
-                await asyncio.Event().wait()
+                await self._look()
         finally:
             for _, station in self._roster.watched.values():
                 station.stop("gateway-stopped")
+
+    async def _look(self) -> None:
+        """Look after each session every `KEEP_ALIVE_S`, after a part of them at a time."""
+        loop = asyncio.get_running_loop()
+        for beat in count():
+            await asyncio.sleep(KEEP_ALIVE_S / _PARTS)
+            now = loop.time()
+            for session, _ in self._sessions.values():
+                if session.part == beat % _PARTS:
+                    session.look(now)
 
     async def configure(self, devices: Mapping[int, Device]) -> None:
         """Watch exactly these devices; those whose document is unchanged are not disturbed."""
@@ -130,7 +144,7 @@ class OpcuaRoom:
         if settings not in self._sessions:
             assert self._group is not None
             turns = self._turns.setdefault(settings.server, Turns())
-            made = Session(settings, self._clock, turns, self._trust)
+            made = Session(settings, self._clock, turns, self._trust, next(self._parts) % _PARTS)
             task = self._group.create_task(made.run(), name=f"session {settings.server}")
             self._sessions[settings] = (made, task)
         session, _ = self._sessions[settings]

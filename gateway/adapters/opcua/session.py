@@ -20,7 +20,7 @@ from gateway.adapters.opcua.methods import call
 from gateway.adapters.opcua.notification import Published
 from gateway.adapters.opcua.prepared import Reading
 from gateway.adapters.opcua.publishing import Hole, Publisher, SubscriptionLost, subscribe
-from gateway.adapters.opcua.pulse import KEEP_ALIVE_S, Pulse
+from gateway.adapters.opcua.pulse import Pulse
 from gateway.adapters.opcua.station import Station
 from gateway.adapters.opcua.structures import Structures
 from gateway.adapters.opcua.trust import Distrusted, Trust
@@ -45,18 +45,24 @@ _CURRENT_TIME = ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime)
 
 
 class Session:
-    """A session and its subscription. `run` is the only task that opens, keeps and closes it."""
+    """A session and its subscription. `run` is the only task that opens, keeps and closes it.
 
-    def __init__(self, settings: Connection, clock: Clock, turns: Turns, trust: Trust) -> None:
-        """turns: of this server's sessions."""
+    `look` is to be called every `KEEP_ALIVE_S`: what needs no question to the server is done there, so that a session
+    in which all is well wakes no task and has no timer.
+    """
+
+    def __init__(self, settings: Connection, clock: Clock, turns: Turns, trust: Trust, part: int) -> None:
+        """turns: of this server's sessions. part: of the room's sessions, which are looked after part by part."""
         self.stations: dict[int, Station] = {}
+        self.part = part
         self._settings = settings
         self._clock = clock
         self._turns = turns
         self._trust = trust
         self._pulse = Pulse(0.0)
         self._silence_s = 0.0
-        self._ended = ""
+        self._over: Exception | None = None
+        self._must_measure = False
         self._client: Client | None = None
         self._publisher: Publisher | None = None
         self._server_time: Reading | None = None
@@ -71,6 +77,25 @@ class Session:
     def changed(self) -> None:
         """Look at the stations again: some came or went."""
         self._wake.set()
+
+    def look(self, now: float) -> None:
+        """Look at the open session, at `now` of the event loop; its task is woken if there is anything to do."""
+        if self._client is None:
+            return
+        try:
+            if self._shown:  # what was trusted may have expired, or been refused or revoked meanwhile
+                check(self._shown, self._settings, self._trust)
+        except Exception as error:  # noqa: BLE001 - for `run`, the supervisor
+            self._end(error)
+        silent_s = now - self._pulse.heard_s
+        if silent_s > self._silence_s + self._settings.timeout_ms / 1000:
+            self._end(SubscriptionLost(f"no notification or keep-alive for {silent_s:.0f} s"))
+        elif self._pulse.must_ask(now):
+            self._must_measure = True
+            self._wake.set()
+        elif self._publisher is not None:
+            for station, _ in self._items.values():
+                station.alive(self._publisher.came_us)
 
     async def run(self) -> None:
         """Keep a session until cancelled."""
@@ -180,44 +205,35 @@ class Session:
         self._server_time = Reading(client, _CURRENT_TIME, self._settings.timeout_ms / 1000)
         self._silence_s = 3 * made.RevisedPublishingInterval / 1000 * made.RevisedMaxKeepAliveCount
         self._pulse = Pulse(asyncio.get_running_loop().time())
-        self._ended = ""
+        self._over = None
+        self._must_measure = True
         self._publisher.start()
         self._client = client
 
     async def _serve(self, client: Client) -> None:
         loop, publisher = asyncio.get_running_loop(), self._publisher
         assert publisher is not None
-        checked = -KEEP_ALIVE_S
         while True:
             self._wake.clear()
             publisher.check()
             await publisher.mend(self._missed)
             await self._settle(client)
-            now = loop.time()
-            if self._ended:
-                raise SubscriptionLost(self._ended)
-            if now - self._pulse.heard_s > self._silence_s + self._settings.timeout_ms / 1000:
-                raise SubscriptionLost(f"no notification or keep-alive for {now - self._pulse.heard_s:.0f} s")
-            if now - checked >= KEEP_ALIVE_S:
-                checked = now
-                if self._shown:  # what was trusted may have expired, or been refused or revoked meanwhile
-                    check(self._shown, self._settings, self._trust)
-                if self._pulse.must_ask(now):
-                    await self._measure()
-                    self._pulse.measured(now)
-                else:
-                    for station in self.stations.values():
-                        station.alive(publisher.came_us)
-            due = checked + KEEP_ALIVE_S
+            if self._over is not None:
+                raise self._over
+            if self._must_measure:
+                self._must_measure = False
+                await self._measure()
+                self._pulse.measured(loop.time())
+            now, due = loop.time(), None
             for station in list(self.stations.values()):
                 if station.read_every_s is None or station.device.number not in self._items:
                     continue
                 if now >= station.next_read:
                     station.next_read = now + station.read_every_s
                     await self._read_due(station)
-                due = min(due, station.next_read)
+                due = station.next_read if due is None else min(due, station.next_read)
             try:
-                async with asyncio.timeout(max(0.0, due - loop.time())):
+                async with asyncio.timeout_at(due):
                     await self._wake.wait()
             except TimeoutError:
                 continue
@@ -310,8 +326,12 @@ class Session:
         if said.changes is not None:
             self._watched.take(said.changes, received)
         if said.ended is not None:
-            self._ended = ua.StatusCode(said.ended).name
-            self._wake.set()
+            self._end(SubscriptionLost(ua.StatusCode(said.ended).name))
+
+    def _end(self, error: Exception) -> None:
+        """Have the task end the session with this."""
+        self._over = self._over or error
+        self._wake.set()
 
     def _missed(self, hole: Hole) -> None:
         for station, _ in self._items.values():
