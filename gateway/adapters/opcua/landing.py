@@ -68,7 +68,7 @@ class Watched:
         self._places: list[Place | None] = [None]
         self._grow(np.zeros(64, _COLUMNS))
         self._any_scaled = False
-        self._usual: dict[_Key, list[_Run] | None] = {}
+        self._usual: dict[_Key, list[_Run]] = {}
 
     def add(self, station: Station) -> range:
         """Return the handles of a station's places, in their order."""
@@ -127,13 +127,12 @@ class Watched:
             key = changes.handle.tobytes(), changes.kind
         else:
             return False
-        if key in self._usual:
-            runs = self._usual[key]
-        else:
+        runs = self._usual.get(key)
+        if runs is None:
             if len(self._usual) >= _MOST_USUAL:
                 self._usual.clear()
             runs = self._usual[key] = self._find_runs(changes)
-        if runs is None:
+        if not runs:
             return False
         source: Sequence[int]
         if isinstance(changes, Few):
@@ -160,27 +159,27 @@ class Watched:
             run.station.answered(received, True)
         return True
 
-    def _find_runs(self, changes: Changes | Few) -> list[_Run] | None:
+    def _find_runs(self, changes: Changes | Few) -> list[_Run]:
         """Return whose tags these changes are, if each device's stand together in the order of their positions.
 
-        And if values of their kinds are what the tags hold, as they stand.
+        And if values of their kinds are what the tags hold, as they stand. None where they are not.
         """
         kinds = np.frombuffer(changes.kinds, np.uint8) if isinstance(changes, Few) else changes.kind
         handle = np.array(changes.handle, np.intp)
         if int(handle.max()) >= len(self._places):
-            return None
+            return []
         owner, position = self._owner[handle], self._position[handle]
         plain = (_QUALITY[self._rule[handle], kinds] == Quality.GOOD) & ~self._scaled[handle]
         same = owner[1:] == owner[:-1]
         if not plain.all() or (same & (position[1:] <= position[:-1])).any():
-            return None
+            return []
         begins = [0, *(np.flatnonzero(~same) + 1).tolist(), len(handle)]
         runs, numbers = [], set()
         for begin, end in pairwise(begins):
             number = int(owner[begin])
             station = self._stations[number]
             if station is None or number in numbers:
-                return None
+                return []
             numbers.add(number)
             first, last = int(position[begin]), int(position[end - 1])
             places = position[begin:end] - first if last - first >= end - begin else None

@@ -32,12 +32,14 @@ from gateway.adapters.opcua.notification import Published
 
 MOST = 128
 """Of more changes than this numpy is cheaper."""
-_START = struct.Struct("<IqIIBiHBIi")  # type, header, subscription, numbers that the server still has
-_MESSAGE = struct.Struct("<BIqiIBii")  # more, sequence, time, parts, type, encoding, length, changes
+_START = struct.Struct(
+    "<Iq4xIQIi"
+)  # type, time, result, rest of the header, subscription, numbers that are available
+_MESSAGE = struct.Struct("<xI8x9sii")  # sequence, how many parts and which, length, changes
 _END = struct.Struct("<i")
 _PUBLISHED = 1 | ua.ObjectIds.PublishResponse_Encoding_DefaultBinary << 16  # a node id in four bytes
-_DATA = 1 | ua.ObjectIds.DataChangeNotification_Encoding_DefaultBinary << 16
-_WITH_BODY = 1
+_NO_MORE = [int.from_bytes(struct.pack("<BiHB", 0, texts, 0, 0), "little") for texts in (0, -1)]
+_ONE_PART = struct.pack("<iBBHB", 1, 1, 0, ua.ObjectIds.DataChangeNotification_Encoding_DefaultBinary, 1)
 _CODES = {1: "?", 2: "b", 3: "B", 4: "h", 5: "H", 6: "i", 7: "I", 8: "q", 9: "Q", 10: "f", 11: "d"}
 _WIDTHS = bytes(struct.calcsize("<" + _CODES[kind]) if kind in _CODES else 0 for kind in range(256))
 
@@ -45,17 +47,15 @@ _WIDTHS = bytes(struct.calcsize("<" + _CODES[kind]) if kind in _CODES else 0 for
 def read_usual(body: bytes, at: int = 0) -> Published | None:
     """Decode a usual PublishResponse that begins at `at`; None for anything else, be it a response or not."""
     try:
-        (kind, ticks, _, result, diagnostics, texts, additional, encoding, subscription, available) = (
-            _START.unpack_from(body, at)
-        )
-        if kind != _PUBLISHED or result >> 31 or diagnostics or texts > 0 or additional or encoding:
+        kind, ticks, result, more, subscription, available = _START.unpack_from(body, at)
+        if kind != _PUBLISHED or result >> 31 or more not in _NO_MORE:
             return None
         at += _START.size + 4 * max(0, available)
-        _, sequence, _, parts, kind, encoding, length, count = _MESSAGE.unpack_from(body, at)
+        sequence, parts, length, count = _MESSAGE.unpack_from(body, at)
+        if parts != _ONE_PART or not 0 < count <= MOST:
+            return None
         at += _MESSAGE.size
         end = at + length - _END.size
-        if parts != 1 or kind != _DATA or encoding != _WITH_BODY or not 0 < count <= MOST:
-            return None
         (acknowledged,) = _END.unpack_from(body, end)
         _END.unpack_from(body, end + _END.size + 4 * max(0, acknowledged))
         few = _read_few(body, at, end, count)
