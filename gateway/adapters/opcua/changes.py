@@ -72,16 +72,6 @@ class Changes:
     def __len__(self) -> int:
         return len(self.handle)
 
-    def time(self) -> int | None:
-        """Return the source time in µs that all have in common; None where they have none."""
-        if self.source is None:
-            return None
-        octets = self.source.tobytes()
-        if octets != octets[:8] * len(self):
-            return None
-        ticks = int.from_bytes(octets[:8], "little", signed=True)
-        return None if ticks == ABSENT else microseconds(ticks)
-
     def times(self, received: int) -> NDArray[np.int64]:
         """Return the (n,) source times in µs; the server's where there is none, else `received`."""
         ticks: NDArray[np.int64] | None = None
