@@ -12,6 +12,7 @@ from gateway.adapters.opcua.decode import decode, time_of
 from gateway.adapters.opcua.landing import Watched
 from gateway.adapters.opcua.notification import GARBLED, read_publish, read_republish
 from gateway.adapters.opcua.station import Station
+from gateway.adapters.opcua.usual import read_usual
 from muster.clock import ManualClock
 from muster.device import Device, ReportMode, Tag
 from muster.errors import Rejected
@@ -31,13 +32,16 @@ _UNDERSTOOD = understand(_DEVICE)
 
 
 def notification(data: bytes) -> None:
-    """Take a publish response, as it is and as a republished one."""
+    """Take a publish response, as it is, at once where that is possible, and as a republished one."""
+    usual = read_usual(data)
     with contextlib.suppress(Rejected):
-        said = read_publish(data)
-        if said.changes is not None:
-            watched = Watched()
-            watched.add(Station(_DEVICE, _UNDERSTOOD, Sink(), ManualClock(_RECEIVED)))
-            watched.take(said.changes, _RECEIVED)
+        for said in (read_publish(data), usual):
+            if said is not None and said.changes is not None:
+                watched = Watched()
+                watched.add(Station(_DEVICE, _UNDERSTOOD, Sink(), ManualClock(_RECEIVED)))
+                watched.take(said.changes, _RECEIVED)
+        usual = None
+    assert usual is None  # nothing is read at once that would be rejected else
     with contextlib.suppress(Rejected):
         read_republish(data, 7)
 
@@ -80,5 +84,6 @@ _SAID = [
     ua.DataValue(ua.Variant(1e200, ua.VariantType.Double)),
     ua.DataValue(ua.Variant([1.0, 2.0], ua.VariantType.Double)),
 ]
-NOTIFICATIONS = [_response(_SAID), _response(_SAID[:1] * 9)]
+_USUAL = [ua.DataValue(one.Value, ua.StatusCode(0), _AT, _AT) for one in (_SAID[0], _SAID[4], _SAID[2])]
+NOTIFICATIONS = [_response(_SAID), _response(_SAID[:1] * 9), _response(_USUAL)]
 VALUES = [bytes(struct_to_binary(one)) for one in _SAID]
