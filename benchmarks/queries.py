@@ -1,8 +1,8 @@
 """How long questions take through the product's own statements: past counts, the latest values, a device's past.
 
 The limit of each is the same answer read from a table that holds nothing else, over the same connection. What is
-written beforehand (`year.sql`) is a year of presence with an outage every other day, an hour of scans, and roll-ups of
-a month and a day.
+written beforehand (`year.sql`) is a year of presence with an outage every other day, an hour of scans in the partitions
+of a day, and roll-ups of a month and a day.
 """
 
 import asyncio
@@ -25,14 +25,18 @@ from evidence.counting.count import count
 from evidence.counting.timeline import window
 from muster.clock import to_us
 from muster.presence import Definition
+from store import engine, partitions
 from store.checkpoints import make_checkpoints
 from store.connection import connected, pool
+from store.partitions import RAW
 from store.queries import load
 from store.roles import set_passwords
 
 SQL = load("benchmarks", "year.sql")
 DAYS = 360
 TAGS = 5000
+_LAST = "scans"
+"""Written when everything else is there, so that the newest are as young as in a plant that runs."""
 _DEFINITION = Definition()
 Question = Callable[[Reading], Awaitable[None]]
 
@@ -52,18 +56,24 @@ def _at(devices: int, repeats: int) -> dict[str, Any]:
 def _write(around: Servers, devices: int, begin: datetime) -> None:
     asked = {"devices": devices, "begin": begin, "partitions": PARTITIONS}
     with psycopg.connect(around.owner, autocommit=True) as session:
-        for statement in SQL.values():
-            session.execute(statement, asked if "%(" in statement else None)
+        for name, statement in SQL.items():
+            if name != _LAST:
+                session.execute(statement, asked if "%(" in statement else None)
         session.execute("vacuum analyze")
-    asyncio.run(_keep(around.owner))
+        asyncio.run(_keep(around.owner))
+        session.execute(SQL[_LAST])
 
 
 async def _keep(owner: str) -> None:
-    """Make the checkpoints that the keeper would have made over the year."""
+    """Make the checkpoints that the keeper would have made over the year, and the partitions of its last day."""
     async with connected(owner, "keeper") as connection:
         while await make_checkpoints(connection):
             pass
         await connection.execute("vacuum analyze")
+        if not (await engine.detect(connection)).hypertable:
+            now = datetime.now(UTC)
+            for hours in range(24, -1, -1):
+                await partitions.ensure(connection, RAW[0], now - timedelta(hours=hours), timedelta(hours=1))
 
 
 async def _ask(around: Servers, begin: datetime, repeats: int) -> dict[str, Any]:

@@ -9,9 +9,10 @@ select pg_advisory_xact_lock(7238816391014);
 -- name: make_presence
 -- The next checkpoint of each of some spans: when half as many rows have come as it has devices, at least `least`, the newest
 -- of them is its instant. Only rows that lie `settle` back are looked at, because most of what comes late comes soon.
+-- What came after a checkpoint is later than all that is in it, so its records are kept as they are or replaced.
 with last as (
-    select due.span, due.enterprise, coalesce(c.at, '-infinity') as at, c.recorded_to, c.device, c.since, c.state,
-           c.reason, c.reasons, greatest(coalesce(cardinality(c.device), 0) / 2, %(least)s) as enough
+    select due.span, due.enterprise, coalesce(c.at, '-infinity') as at, c.recorded_to, coalesce(c.devices, 0) as devices,
+           c.records, coalesce(c.reasons, '{}') as reasons
     from unnest(%(span)s::bigint[], %(enterprise)s::integer[]) as due (span, enterprise)
     left join lateral (
         select * from presence_checkpoint c
@@ -26,37 +27,51 @@ ready as materialized (
         select p.valid_from from presence p
         where p.span = last.span and p.enterprise = last.enterprise and p.valid_from > last.at
           and p.valid_from <= clock_timestamp() - %(settle)s::interval
-        order by p.valid_from offset last.enough - 1 limit 1
+        order by p.valid_from offset greatest(last.devices / 2, %(least)s) - 1 limit 1
     ) nth
 ),
-newest as (
-    select distinct on (span, enterprise, device) *
-    from (
-        select ready.span, ready.enterprise, ready.next_at, said.device, said.since, ready.recorded_to as recorded_at,
-               said.state, ready.reasons[said.reason] as reason
-        from ready cross join lateral unnest(ready.device, ready.since, ready.state, ready.reason)
-            as said (device, since, state, reason)
-        union all
-        select ready.span, ready.enterprise, ready.next_at, p.device, p.valid_from, p.recorded_at, p.state, p.reason
-        from ready
-        cross join lateral (
-            select * from presence p
-            where p.span = ready.span and p.enterprise = ready.enterprise
-              and p.valid_from > ready.at and p.valid_from <= ready.next_at
-            offset 0
-        ) p
-    ) said
-    order by span, enterprise, device, since desc, recorded_at desc, state desc
+newer as materialized (
+    select distinct on (ready.span, ready.enterprise, p.device)
+           ready.span, ready.enterprise, p.device, p.valid_from, p.recorded_at, p.state, p.reason
+    from ready
+    cross join lateral (
+        select * from presence p
+        where p.span = ready.span and p.enterprise = ready.enterprise
+          and p.valid_from > ready.at and p.valid_from <= ready.next_at
+        offset 0
+    ) p
+    order by ready.span, ready.enterprise, p.device, p.valid_from desc, p.recorded_at desc, p.state desc
 ),
-numbered as (
-    select *, dense_rank() over (partition by span, enterprise order by reason) as reason_number from newest
+head as materialized (
+    select ready.span, ready.enterprise, ready.next_at, greatest(ready.recorded_to, max(newer.recorded_at)) as recorded_to,
+           ready.reasons || coalesce(
+               array_agg(distinct newer.reason) filter (where newer.reason <> all (ready.reasons)), '{}'
+           ) as reasons
+    from ready join newer using (span, enterprise)
+    group by ready.span, ready.enterprise, ready.next_at, ready.recorded_to, ready.reasons
+),
+record as (
+    select old.span, old.enterprise, old.device, old.bytes
+    from (
+        select ready.span, ready.enterprise, unsigned(ready.records, 16 * n + 1, 4)::integer as device,
+               substring(ready.records from 16 * n + 1 for 16) as bytes
+        from ready cross join lateral generate_series(0, ready.devices - 1) n
+    ) old
+    left join newer using (span, enterprise, device)
+    where newer.device is null
+    union all
+    select span, enterprise, newer.device,
+           int4send(newer.device) || timestamptz_send(newer.valid_from) || int2send(newer.state)
+           || int2send(array_position(head.reasons, newer.reason)::smallint)
+    from newer join head using (span, enterprise)
 )
-insert into presence_checkpoint (span, enterprise, at, recorded_to, device, since, state, reason, reasons)
-select span, enterprise, next_at, max(recorded_at), array_agg(device order by device), array_agg(since order by device),
-       array_agg(state order by device), array_agg(reason_number::smallint order by device),
-       array_agg(distinct reason order by reason)
-from numbered
-group by span, enterprise, next_at
+insert into presence_checkpoint (span, enterprise, at, recorded_to, devices, records, reasons)
+select head.span, head.enterprise, head.next_at, head.recorded_to, given.devices, given.records, head.reasons
+from head
+join (
+    select span, enterprise, count(*) as devices, string_agg(bytes, '' order by device) as records
+    from record group by span, enterprise
+) given using (span, enterprise)
 returning span, enterprise;
 
 -- name: due
@@ -112,10 +127,11 @@ said as materialized (
 ),
 grouped as (
     insert into frame_group (enterprise, at, industry, device_class, consumes_energy, protocol, ledger_origin,
-                             identity_origin, device, gateway, code, name)
+                             identity_origin, records, codes, names)
     select book.enterprise, book.at, book.industry, book.device_class, book.consumes_energy, book.protocol,
-           book.origin, said.origin, array_agg(book.device order by book.device),
-           array_agg(coalesce(book.gateway, 0) order by book.device), array_agg(book.code order by book.device), array_agg(book.name order by book.device)
+           book.origin, said.origin,
+           string_agg(int4send(book.device) || int4send(coalesce(book.gateway, 0)), '' order by book.device),
+           json_agg(book.code order by book.device), json_agg(book.name order by book.device)
     from book left join said on said.device = book.device
     where not book.retired
     group by 1, 2, 3, 4, 5, 6, 7, 8

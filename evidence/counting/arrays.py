@@ -1,4 +1,4 @@
-"""PostgreSQL's arrays in their binary form, read without an object per element. Pure.
+"""PostgreSQL's arrays in their binary form, and records of fixed width, read without an object per element. Pure.
 
 An array of one dimension is a header of 20 bytes and then, for each element, its length and itself, all big-endian
 (PostgreSQL, `array_send` in src/backend/utils/adt/arrayfuncs.c); an empty one is a header of 12.
@@ -25,9 +25,11 @@ def joined(raws: Sequence[Raw], kind: str) -> NDArray[np.int64]:
     return np.frombuffer(payload, element)["value"].astype(np.int64)
 
 
-def lengths(raws: Sequence[Raw], width: int) -> NDArray[np.int64]:
-    """Return how many elements of `width` bytes each array has, (k,) int64."""
-    return np.array([max(len(raw) - _HEADER, 0) // (4 + width) if raw else 0 for raw in raws], np.int64)
+def records(raws: Sequence[Raw], kind: np.dtype[np.void]) -> tuple[NDArray[np.void], NDArray[np.int64]]:
+    """Return the records of several values one after another, (n,) `kind`, and how many each has, (k,) int64."""
+    size = kind.itemsize
+    sizes = np.array([len(raw) // size if raw else 0 for raw in raws], np.int64)
+    return np.frombuffer(b"".join(raw for raw in raws if raw), kind), sizes
 
 
 def texts(raw: Raw) -> list[str]:

@@ -3,7 +3,7 @@
 
 -- name: frame
 -- Every device registered at an instant, and what it had said it is as known at another: one row for all that are alike,
--- with arrays of equal length of what tells them apart. Each enterprise's newest checkpoint known by then, and with
+-- with what tells them apart in one order: records of number and gateway, codes, names. Each enterprise's newest checkpoint known by then, and with
 -- `touched` the devices of which something was written after it: those rows say everything about their devices.
 with last as materialized (
     select enterprise.id, enterprise.code, coalesce(c.at, '-infinity') as at
@@ -31,8 +31,8 @@ touched as materialized (
 )
 select true as touched, touched.code as enterprise, book.enterprise as enterprise_number, book.industry,
        book.device_class, book.consumes_energy, book.protocol, book.origin as ledger_origin,
-       said.origin as identity_origin, book.retired, array_agg(book.device), array_agg(coalesce(book.gateway, 0)),
-       array_agg(book.code), array_agg(book.name)
+       said.origin as identity_origin, book.retired,
+       string_agg(int4send(book.device) || int4send(coalesce(book.gateway, 0)), ''), json_agg(book.code), json_agg(book.name)
 from touched
 cross join lateral (
     select * from device_history h
@@ -47,16 +47,17 @@ left join lateral (
 group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 union all
 select false, last.code, last.id, g.industry, g.device_class, g.consumes_energy, g.protocol, g.ledger_origin,
-       g.identity_origin, false, g.device, g.gateway, g.code, g.name
+       g.identity_origin, false, g.records, g.codes, g.names
 from last
 cross join lateral (
     select * from frame_group g where g.enterprise = last.id and g.at = last.at offset 0
 ) g;
 
 -- name: seen
--- The presence of the devices at some seats (gateway, partition, enterprise), by place of the seat: in which span they
--- were watched, if at all, that span's newest checkpoint known by then, and what was seen after it. A state ends the
--- one before it, so what was seen later in the span goes before the checkpoint.
+-- The presence of the devices at some seats (gateway, partition, enterprise). A row by place of the seat for each that was
+-- watched: the newest checkpoint of its span known by then, if there is one. And rows without a seat for what was seen
+-- after these, as records with the place of the seat (4 bytes) in front and without a reason at the end: all in such a row
+-- have the same. A state ends the one before it, so what was seen later in the span goes before the checkpoint.
 with seat as materialized (
     select * from unnest(%(gateway)s::integer[], %(partition)s::integer[], %(enterprise)s::integer[])
         with ordinality as seat (gateway, partition, enterprise, number)
@@ -76,8 +77,7 @@ watched as materialized (
     ) covering
 ),
 saved as materialized (
-    select seat.number::integer, seat.enterprise, watched.span, coalesce(c.at, '-infinity') as at, c.device, c.since,
-           c.state, c.reason, c.reasons
+    select seat.number::integer, seat.enterprise, watched.span, coalesce(c.at, '-infinity') as at, c.records, c.reasons
     from seat
     join watched on watched.gateway = seat.gateway and watched.partition = seat.partition
     left join lateral (
@@ -85,20 +85,23 @@ saved as materialized (
         where c.span = watched.span and c.enterprise = seat.enterprise and c.at <= %(at)s and c.recorded_to <= %(known)s
         order by c.at desc limit 1
     ) c on true
-)
-select saved.number, saved.device, saved.since, saved.state, saved.reason, saved.reasons,
-       newer.device, newer.since, newer.state, newer.reason
-from saved
-cross join lateral (
-    select array_agg(p.device) as device, array_agg(p.valid_from) as since, array_agg(p.state) as state,
-           array_agg(p.reason) as reason
-    from (
-        select distinct on (p.device) p.device, p.valid_from, p.state, p.reason
-        from presence p
-        where p.span = saved.span and p.enterprise = saved.enterprise and p.valid_from > saved.at and p.valid_from <= %(at)s and p.recorded_at <= %(known)s
-        order by p.device, p.valid_from desc, p.recorded_at desc, p.state desc
+),
+newer as (
+    select distinct on (saved.number, p.device) saved.number, p.device, p.valid_from, p.state, p.reason
+    from saved
+    cross join lateral (
+        select p.device, p.valid_from, p.recorded_at, p.state, p.reason from presence p
+        where p.span = saved.span and p.enterprise = saved.enterprise
+          and p.valid_from > saved.at and p.valid_from <= %(at)s and p.recorded_at <= %(known)s
+        offset 0
     ) p
-) newer;
+    order by saved.number, p.device, p.valid_from desc, p.recorded_at desc, p.state desc
+)
+select number, records, reasons from saved
+union all
+select null, string_agg(int4send(number) || int4send(device) || timestamptz_send(valid_from) || int2send(state), ''),
+       array[reason]
+from newer group by reason;
 
 -- name: watches
 -- The watch rows that may cover a part of a window, as known at an instant.

@@ -3,6 +3,7 @@
 Pure. Most devices of a frame differ in number, code and name only, so what they have in common is kept once.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +12,7 @@ from typing import NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from evidence.counting.arrays import Raw, texts
+from evidence.counting.arrays import Raw
 from muster.clock import to_datetime, to_us
 from muster.device import Origin
 from muster.presence import State
@@ -55,7 +56,7 @@ class DeviceAt(NamedTuple):
 
 
 class Labels:
-    """Codes and names in groups, as they came from the database; a group is read when one of it is asked for."""
+    """Codes and names in groups, as JSON arrays from the database; a group is read when one of it is asked for."""
 
     def __init__(self, raw: Sequence[tuple[Raw, Raw]]) -> None:
         self._raw = raw
@@ -65,7 +66,7 @@ class Labels:
         """Return code and name of the device at `place` of `group`."""
         if group not in self._read:
             codes, names = self._raw[group]
-            self._read[group] = (texts(codes), texts(names))
+            self._read[group] = (json.loads(codes or b"[]"), json.loads(names or b"[]"))
         codes_of, names_of = self._read[group]
         return codes_of[place], names_of[place]
 

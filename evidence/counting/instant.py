@@ -15,15 +15,20 @@ from numpy.typing import NDArray
 from psycopg import AsyncConnection
 
 from bus.subjects import PARTITIONS
-from evidence.counting.arrays import POSTGRES_EPOCH_US, Raw, joined, lengths, texts
+from evidence.counting.arrays import POSTGRES_EPOCH_US, Raw, records, texts
 from evidence.counting.devices import NEVER, Devices, Kind, Labels
 from evidence.counting.questions import EVERYTHING, SQL, Filter
 from muster.device import Origin
 from muster.presence import Definition, State
 
 Rows = Sequence[Sequence[Raw]]
+Column = NDArray[np.int64]
 Seats = NDArray[np.int64]
 """(k, 3): gateway, partition, enterprise."""
+_SEATED = np.dtype([("device", ">i4"), ("gateway", ">i4")])
+_SAVED = np.dtype([("device", ">i4"), ("since", ">i8"), ("state", ">i2"), ("reason", ">i2")])
+_NEWER = np.dtype([("seat", ">i4"), ("device", ">i4"), ("since", ">i8"), ("state", ">i2")])
+"""The records of `counting.sql` and of migration 0017."""
 _UNKNOWN = ("no-gateway", "not-watched", "not-yet-observed")
 """Why nothing is known of a device; the first reasons of every answer, by their places."""
 
@@ -60,8 +65,8 @@ class _Frame:
 
     def __init__(self, rows: Rows, industry: str | None) -> None:
         """Take the rows of the statement `frame`."""
-        sizes = lengths([row[10] for row in rows], 4)
-        device, gateway = joined([row[10] for row in rows], ">i4"), joined([row[11] for row in rows], ">i4")
+        read, sizes = records([row[10] for row in rows], _SEATED)
+        device, gateway = read["device"].astype(np.int64), read["gateway"].astype(np.int64)
         group = np.repeat(np.arange(len(rows)), sizes)
         place = np.arange(len(device)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         touched = np.array([_true(row[0]) for row in rows], np.bool_)[group]
@@ -73,7 +78,7 @@ class _Frame:
         order = order[np.argsort(device[order], kind="stable")]
         self._device, self._group, self._place = device[order], group[order], place[order]
         self._kinds = [_facts(row) for row in rows]
-        self._labels = Labels([(row[12], row[13]) for row in rows])
+        self._labels = Labels([(row[11], row[12]) for row in rows])
         seated = np.flatnonzero(gateway[order])
         enterprise = np.array([_integer(row[2]) for row in rows], np.int64)[self._group]
         key = gateway[order] << 33 | self._device % PARTITIONS << 31 | enterprise
@@ -88,50 +93,63 @@ class _Frame:
         size = len(self._device)
         state, since = np.zeros(size, np.int64), np.full(size, NEVER, np.int64)
         words = {word: place for place, word in enumerate(_UNKNOWN)}
+        saved = [row for row in seen if row[0] is not None]
+        seat = np.frombuffer(b"".join(row[0] or b"" for row in saved), ">i4").astype(np.int64) - 1
         watched = np.zeros(len(self.seats) + 1, np.bool_)
-        seat = np.array([_integer(row[0]) - 1 for row in seen], np.int64)
         watched[seat] = True
         # without a seat: the last entry of `watched`, which stays False
         reason = np.where(self._seat < 0, 0, np.where(watched[self._seat], 2, 1))
-        for first in (1, 6):
-            device = joined([row[first] for row in seen], ">i4")
-            told = np.repeat(seat, lengths([row[first] for row in seen], 4))
-            at = np.searchsorted(self._device, device)
-            at[at == size] = 0
-            mine = (self._device[at] == device) & (self._seat[at] == told) if size else at < 0
-            at = at[mine]
-            since[at] = joined([row[first + 1] for row in seen], ">i8")[mine] + POSTGRES_EPOCH_US
-            state[at] = joined([row[first + 2] for row in seen], ">i2")[mine]
-            reason[at] = _reasons(seen, first, words)[mine]
+
+        def tell(read: NDArray[np.void], told: Column, why: Column) -> None:
+            at, mine = self._rows(read["device"].astype(np.int64), told)
+            since[at] = read["since"][mine].astype(np.int64) + POSTGRES_EPOCH_US
+            state[at] = read["state"][mine]
+            reason[at] = why[mine]
+
+        read, sizes = records([row[1] for row in saved], _SAVED)
+        tell(read, np.repeat(seat, sizes), _reasons(saved, read["reason"].astype(np.int64), sizes, words))
+        for row in seen:
+            if row[0] is None:
+                read, _ = records([row[1]], _NEWER)
+                (word,) = texts(row[2])
+                why = np.full(len(read), words.setdefault(word, len(words)), np.int64)
+                tell(read, read["seat"].astype(np.int64) - 1, why)
         return self._together(state, reason, since, list(words))
 
-    def _together(
-        self,
-        state: NDArray[np.int64],
-        reason: NDArray[np.int64],
-        since: NDArray[np.int64],
-        words: Sequence[str],
-    ) -> Devices:
-        key = (self._group << 32) | (reason << 3) | state
-        keys, kind = np.unique(key, return_inverse=True)
+    def _rows(self, device: Column, told: Column) -> tuple[Column, NDArray[np.bool_]]:
+        """Return the places of what was told of devices at the seats that are theirs, and what that is."""
+        at = np.searchsorted(self._device, device)
+        at[at == len(self._device)] = 0
+        mine = (self._device[at] == device) & (self._seat[at] == told) if len(self._device) else at < 0
+        return at[mine], mine
+
+    def _together(self, state: Column, reason: Column, since: Column, words: Sequence[str]) -> Devices:
+        key = (self._group * len(words) + reason) * len(State) + state
+        keys = np.flatnonzero(np.bincount(key))
+        kind = np.zeros(keys[-1] + 1 if len(keys) else 0, np.int64)
+        kind[keys] = np.arange(len(keys))
         kinds = [
-            Kind._make((*self._kinds[one >> 32], State(one & 7), words[one >> 3 & 0x1FFFFFFF]))
-            for one in keys.tolist()
+            Kind._make((*self._kinds[group], State(one), words[why]))
+            for group, why, one in zip(
+                *(
+                    column.tolist()
+                    for column in np.unravel_index(keys, (len(self._kinds), len(words), len(State)))
+                ),
+                strict=True,
+            )
         ]
-        return Devices(self._device, kind, since, kinds, self._group, self._place, self._labels)
+        return Devices(self._device, kind[key], since, kinds, self._group, self._place, self._labels)
 
 
-def _reasons(seen: Rows, first: int, words: dict[str, int]) -> NDArray[np.int64]:
-    """Return each entry's reason as a place in `words`, which grows; those of a checkpoint are numbered in it."""
-    if first != 1:
-        told = [word for row in seen for word in texts(row[first + 3])]
-        return np.array([words.setdefault(word, len(words)) for word in told], np.int64)
-    local = [[words.setdefault(word, len(words)) for word in texts(row[5])] for row in seen]
-    begins = np.cumsum([0, *(len(one) for one in local)])[:-1]
-    flat = np.array([number for one in local for number in one], np.int64)
-    number = joined([row[4] for row in seen], ">i2") - 1
-    at: NDArray[np.int64] = number + np.repeat(begins, lengths([row[4] for row in seen], 2))
-    found: NDArray[np.int64] = flat[at]
+def _reasons(saved: Rows, number: Column, sizes: Column, words: dict[str, int]) -> Column:
+    """Return the reasons that are numbered from 1 in their checkpoint as places in `words`, which grows."""
+    places: list[int] = []
+    begins: dict[bytes, int] = {}
+    for raw in {row[2] for row in saved if row[2] is not None}:
+        begins[raw] = len(places)
+        places.extend(words.setdefault(word, len(words)) for word in texts(raw))
+    begin = np.array([begins[row[2]] if row[2] else 0 for row in saved], np.int64)
+    found: Column = np.array(places, np.int64)[number - 1 + np.repeat(begin, sizes)]
     return found
 
 
