@@ -9,7 +9,8 @@ limit %(marks)s;
 -- name: minutes
 -- Computes the named minutes afresh from their scans, for one device or for all of a partition. Where retention has
 -- dropped raw scans of that time, what was computed before stays.
--- Sums take their readings in a fixed order, so that computing twice gives the same bits. PostgreSQL refuses sums
+-- A device's minute is computed by itself, its scans numbered first: what is sorted then are short rows, a few hundred at a
+-- time. Sums take their readings in a fixed order, so that computing twice gives the same bits. PostgreSQL refuses sums
 -- that overflow and quotients that underflow, and no such reading may stop the job: a mean over readings that are
 -- not all finite and within 1e290 is NaN, and readings below 1e-290 weigh nothing in it.
 with due as (
@@ -23,27 +24,33 @@ with due as (
     select device.id, due.time
     from due join device on device.id %% due.stride = due.partition
     where due.device = 0
-), piece as (
-    select pair.device, pair.time as minute, scan.time, scan.received, scan.batch,
-           array_lower(scan.value, 1) - 1 + item.number as position, item.value,
-           item.value is not null and coalesce(item.quality, 0) = 0 as good
-    from pair
-    join any_scan scan
-        on scan.device = pair.device and scan.time >= pair.time and scan.time < pair.time + interval '1 minute'
-    cross join lateral unnest(scan.value, scan.quality) with ordinality as item (value, quality, number)
 ), tag_minute as (
-    select device, minute, position::integer as position,
-           count(value)::integer as count,
-           count(*) filter (where good)::integer as good,
-           min(value) filter (where good) as min,
-           max(value) filter (where good) as max,
-           bool_or(not (abs(value) < 1e290)) filter (where good) as beyond,
-           sum(value order by time, received, batch, value)
-               filter (where good and abs(value) < 1e290 and abs(value) > 1e-290) as sum,
-           (array_agg(value order by time desc, received desc, batch desc, value desc) filter (where good))[1] as last
-    from piece
-    group by device, minute, position
-    having count(value) > 0
+    select pair.device, pair.time as minute, found.*, found.every[cardinality(found.every)] as last
+    from pair
+    cross join lateral (
+        select position::integer as position,
+               count(value)::integer as count,
+               count(*) filter (where good)::integer as good,
+               min(value) filter (where good) as min,
+               max(value) filter (where good) as max,
+               bool_or(not (abs(value) < 1e290)) filter (where good) as beyond,
+               sum(value order by place, value) filter (where good and abs(value) < 1e290 and abs(value) > 1e-290) as sum,
+               array_agg(value order by place, value) filter (where good) as every
+        from (
+            select taken.first - 1 + item.number as position, taken.place, item.value,
+                   item.value is not null and coalesce(item.quality, 0) = 0 as good
+            from (
+                select scan.value, scan.quality, array_lower(scan.value, 1) as first,
+                       dense_rank() over (order by scan.time, scan.received, scan.batch) as place
+                from any_scan scan
+                where scan.device = pair.device and scan.time >= pair.time and scan.time < pair.time + interval '1 minute'
+            ) taken
+            cross join lateral unnest(taken.value, taken.quality) with ordinality as item (value, quality, number)
+            offset 0
+        ) piece
+        group by position
+        having count(value) > 0
+    ) found
 ), tag_mean as (
     select *, case
         when good = 0 then null
@@ -66,13 +73,40 @@ set count = excluded.count, good = excluded.good, min = excluded.min, max = excl
     last = excluded.last
 where rollup_minute.time >= coalesce((select max(to_time) from retention where relation = 'scan'), '-infinity');
 
+-- name: done
+-- Forgets the marks worked on, but not those set again meanwhile.
+delete from rollup_due
+using unnest(%(partitions)s::integer[], %(strides)s::integer[], %(times)s::timestamptz[], %(devices)s::integer[],
+             %(marks)s::bigint[]) as worked (partition, stride, time, device, marked)
+where rollup_due.partition = worked.partition and rollup_due.stride = worked.stride
+  and rollup_due.time = worked.time and rollup_due.device = worked.device and rollup_due.marked = worked.marked;
+
+-- name: mark_hours
+-- Remembers the hours of the named minutes.
+insert into rollup_hour_due (partition, stride, time, device)
+select distinct partition, stride, date_trunc('hour', time, 'UTC'), device
+from unnest(%(partitions)s::integer[], %(strides)s::integer[], %(times)s::timestamptz[], %(devices)s::integer[])
+     as worked (partition, stride, time, device)
+on conflict do nothing;
+
+-- name: take_hours
+-- Hours that have ended, and others that have waited long enough, oldest first. They are forgotten before they are
+-- computed: a minute that another session rolls up meanwhile marks its hour again.
+delete from rollup_hour_due
+where (time, partition, device, stride) in (
+    select time, partition, device, stride from rollup_hour_due
+    where time <= clock_timestamp() - interval '1 hour' or marked_at <= clock_timestamp() - %(patience)s
+    order by time
+    limit %(marks)s
+)
+returning partition, stride, time, device;
+
 -- name: hours
--- Computes the hours of the named minutes afresh from the roll-ups of their minutes; what was computed before stays
--- where retention has dropped those.
+-- Computes the named hours afresh from the roll-ups of their minutes; what was computed before stays where retention has
+-- dropped those.
 with due as (
     select unnest(%(partitions)s::integer[]) as partition, unnest(%(strides)s::integer[]) as stride,
-           date_trunc('hour', unnest(%(times)s::timestamptz[]), 'UTC') as time,
-           unnest(%(devices)s::integer[]) as device
+           unnest(%(times)s::timestamptz[]) as time, unnest(%(devices)s::integer[]) as device
 ), pair as (
     select distinct device.id as device, due.time
     from due join device on due.device = device.id
@@ -81,25 +115,29 @@ with due as (
     select device.id, due.time
     from due join device on device.id %% due.stride = due.partition
     where due.device = 0
-), piece as (
-    select pair.device, pair.time as hour, m.time, item.*
-    from pair
-    join rollup_minute m
-        on m.device = pair.device and m.time >= pair.time and m.time < pair.time + interval '1 hour'
-    cross join lateral unnest(m.count, m.good, m.min, m.max, m.mean, m.last)
-        with ordinality as item (count, good, min, max, mean, last, position)
-    where item.count is not null
 ), tag_hour as (
-    select device, hour, position::integer as position,
-           sum(count)::integer as count,
-           sum(good)::integer as good,
-           min(min) as min,
-           max(max) as max,
-           bool_or(mean = 'NaN') as beyond,
-           sum(mean * good order by time) filter (where mean <> 'NaN') as sum,
-           (array_agg(last order by time desc) filter (where good > 0))[1] as last
-    from piece
-    group by device, hour, position
+    select pair.device, pair.time as hour, found.*, found.every[cardinality(found.every)] as last
+    from pair
+    cross join lateral (
+        select position::integer as position,
+               sum(count)::integer as count,
+               sum(good)::integer as good,
+               min(min) as min,
+               max(max) as max,
+               bool_or(mean = 'NaN') as beyond,
+               sum(mean * good order by time) filter (where mean <> 'NaN') as sum,
+               array_agg(last order by time) filter (where good > 0) as every
+        from (
+            select m.time, item.*
+            from rollup_minute m
+            cross join lateral unnest(m.count, m.good, m.min, m.max, m.mean, m.last)
+                with ordinality as item (count, good, min, max, mean, last, position)
+            where m.device = pair.device and m.time >= pair.time and m.time < pair.time + interval '1 hour'
+              and item.count is not null
+            offset 0
+        ) piece
+        group by position
+    ) found
 ), tag_mean as (
     select *, case
         when good = 0 then null
@@ -121,11 +159,3 @@ on conflict (device, time) do update
 set count = excluded.count, good = excluded.good, min = excluded.min, max = excluded.max, mean = excluded.mean,
     last = excluded.last
 where rollup_hour.time >= coalesce((select max(to_time) from retention where relation = 'rollup_minute'), '-infinity');
-
--- name: done
--- Forgets the marks worked on, but not those set again meanwhile.
-delete from rollup_due
-using unnest(%(partitions)s::integer[], %(strides)s::integer[], %(times)s::timestamptz[], %(devices)s::integer[],
-             %(marks)s::bigint[]) as worked (partition, stride, time, device, marked)
-where rollup_due.partition = worked.partition and rollup_due.stride = worked.stride
-  and rollup_due.time = worked.time and rollup_due.device = worked.device and rollup_due.marked = worked.marked;

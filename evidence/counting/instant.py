@@ -145,7 +145,7 @@ def _reasons(saved: Rows, number: Column, sizes: Column, words: dict[str, int]) 
     """Return the reasons that are numbered from 1 in their checkpoint as places in `words`, which grows."""
     places: list[int] = []
     begins: dict[bytes, int] = {}
-    for raw in {row[2] for row in saved if row[2] is not None}:
+    for raw in dict.fromkeys(row[2] for row in saved if row[2] is not None):
         begins[raw] = len(places)
         places.extend(words.setdefault(word, len(words)) for word in texts(raw))
     begin = np.array([begins[row[2]] if row[2] else 0 for row in saved], np.int64)

@@ -16,6 +16,7 @@ UNGUARDED = {
     "presence_memory": "only ingest reads it",
     "retention": "names and sizes of partitions",
     "rollup_due": "minutes to roll up",
+    "rollup_hour_due": "hours to roll up",
     "stream_position": "places in the stream",
     "scan": "reached through views only",
     "scan_other": "reached through views only",

@@ -90,7 +90,7 @@ def store(dsn: str, made: list[tuple[Any, ...]], now: datetime, *, divided: bool
 async def answers(dsn: str) -> list[str]:
     """Return what people read, after everything was rolled up; as text, for NaN is not equal to itself."""
     async with connected(dsn, "test") as connection:
-        while await roll_up(connection):
+        while await roll_up(connection, timedelta(0)):
             pass
         await connection.execute("select set_config('muster.enterprise', 'all', false)")
         return [repr(await (await connection.execute(query.encode())).fetchall()) for query in ASKED]

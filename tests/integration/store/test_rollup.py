@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from muster.clock import ManualClock
+from store import rollup
 from store.connection import connected
 from store.housekeeping import Housekeeping
 from store.rollup import roll_up
@@ -169,6 +170,29 @@ async def test_a_minute_is_not_rolled_up_before_it_has_passed(database: Database
     store(database.owner, [(devices[0], far, 1, [1.0], None)], whole=True)
     await work(database.owner)
     assert len(stored(database.owner, "rollup_minute")) == 1
+
+
+async def test_an_hour_that_runs_waits_and_one_that_has_ended_does_not(
+    database: Database, devices: list[int]
+) -> None:
+    now = datetime.now(UTC)
+    passed, running = now - timedelta(hours=2), now.replace(minute=0, second=0, microsecond=0)
+    if now - running < timedelta(minutes=2):
+        running += timedelta(hours=2)  # an hour to come waits like one that runs
+    store(database.owner, [(devices[0], at, 1, [1.0], None) for at in (passed, running)], whole=True)
+    await work(database.owner)
+    assert len(stored(database.owner, "rollup_minute")) == 2
+    (first,) = stored(database.owner, "rollup_hour")
+    assert first[1] == passed.replace(minute=0, second=0, microsecond=0)
+
+    async with connected(database.owner, "test") as connection:
+        await connection.execute("update rollup_hour_due set marked_at = marked_at - %s", (rollup.PATIENCE,))
+        assert await roll_up(connection) == 1
+        assert await roll_up(connection) == 0
+    assert {hour for _, hour in stored(database.owner, "rollup_hour")} == {first[1], running}
+    store(database.owner, [(devices[0], passed, 1, [2.0], None)], whole=True)
+    await work(database.owner)
+    assert stored(database.owner, "rollup_hour")[first][0] == [2]
 
 
 async def test_a_mark_set_while_its_minute_is_worked_on_stays(database: Database, devices: list[int]) -> None:
