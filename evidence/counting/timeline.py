@@ -107,9 +107,17 @@ def steps(start: Times, end: Times, frm: int, to: int) -> Steps:
 
 def quantile(values: NDArray[np.int64], lasted: Times, share: float) -> int:
     """Return the lowest value at or below which the function was for at least `share` of the time."""
-    order = np.argsort(values, kind="stable")
-    reached = np.cumsum(lasted[order])
-    return int(values[order][np.searchsorted(reached, share * reached[-1], side="left")])
+    reached = np.cumsum(np.bincount(values, weights=lasted))  # whole numbers of µs below 2^53, so exact
+    return int(np.searchsorted(reached, share * reached[-1], side="left"))
+
+
+def union(one: Times, other: Times) -> Times:
+    """Return the instants of both, each once, in order; several times as fast as `np.union1d`."""
+    both = np.concatenate([one, other])
+    both.sort()
+    first = np.ones(len(both), np.bool_)
+    first[1:] = both[1:] != both[:-1]
+    return both[first]
 
 
 def window(stretches: Stretches, scope: str, frm: int, to: int) -> Window:
@@ -129,7 +137,7 @@ def observed_share(stretches: Stretches, frm: int, to: int) -> float:
     seen = stretches.observed
     frame = steps(stretches.start[stretches.frame], stretches.end[stretches.frame], frm, to)
     observed = steps(stretches.start[seen], stretches.end[seen], frm, to)
-    instants = np.union1d(frame.start, observed.start)
+    instants = union(frame.start, observed.start)
     size = frame.at(instants)
     share = np.divide(observed.at(instants), size, out=np.zeros(len(instants), np.float64), where=size > 0)
     return float(np.dot(share, np.diff(instants, append=to)) / (to - frm))
@@ -154,7 +162,7 @@ def series(stretches: Stretches, frm: int, to: int, step_us: int) -> Series:
 
     def sample(which: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         found = steps(stretches.start[which], stretches.end[which], frm, to)
-        at = np.union1d(found.start, instants)
+        at = union(found.start, instants)
         return found.at(instants), np.minimum.reduceat(found.at(at), np.searchsorted(at, instants))
 
     official, official_min = sample(stretches.official)
