@@ -1,4 +1,4 @@
-"""The job that makes checkpoints of the frame and of presence, by which a past count reads few rows (migration 0012).
+"""The job that makes checkpoints of the frame and of presence, by which a past count reads few rows (0012, 0017).
 
 A checkpoint is made after so many changes that never many lie between one and the next, and so that those of
 presence together take less room than presence itself. While one is made nobody writes what it is made from; that
