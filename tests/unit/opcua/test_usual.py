@@ -107,25 +107,25 @@ FAULT = ua.ServiceFault()
 FAULT.ResponseHeader.ServiceResult = ua.StatusCode(ua.StatusCodes.BadTimeout)
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        machine(MOST + 1),
-        one(ua.Variant(float("nan"), TYPE.Double)),
-        one(ua.Variant(float("inf"), TYPE.Float)),
-        one(ua.Variant(2**53 + 1, TYPE.Int64)),
-        one(ua.Variant(-(2**53) - 1, TYPE.Int64)),
-        one(ua.Variant("text", TYPE.String)),
-        one(ua.Variant(AT, TYPE.DateTime)),
-        one(ua.Variant([1.0], TYPE.Double)),
-        one(ua.Variant(1.0, TYPE.Double), SourceTimestamp=None),
-        one(ua.Variant(1.0, TYPE.Double), StatusCode=ua.StatusCode(0x40000000)),
-        response(),
-        response(ua.StatusChangeNotification(Status=ua.StatusCode(ua.StatusCodes.BadTimeout))),
-        response(told([(1, ua.DataValue(ua.Variant(1.0), SourceTimestamp=AT))]), told([])),
-        bytes(struct_to_binary(FAULT)),
-    ],
-)
+UNUSUAL = {
+    "many": machine(MOST + 1),
+    "nan": one(ua.Variant(float("nan"), TYPE.Double)),
+    "infinite": one(ua.Variant(float("inf"), TYPE.Float)),
+    "large": one(ua.Variant(2**53 + 1, TYPE.Int64)),
+    "small": one(ua.Variant(-(2**53) - 1, TYPE.Int64)),
+    "text": one(ua.Variant("text", TYPE.String)),
+    "time": one(ua.Variant(AT, TYPE.DateTime)),
+    "array": one(ua.Variant([1.0], TYPE.Double)),
+    "no-source-time": one(ua.Variant(1.0, TYPE.Double), SourceTimestamp=None),
+    "uncertain": one(ua.Variant(1.0, TYPE.Double), StatusCode=ua.StatusCode(0x40000000)),
+    "empty": response(),
+    "status": response(ua.StatusChangeNotification(Status=ua.StatusCode(ua.StatusCodes.BadTimeout))),
+    "two": response(told([(1, ua.DataValue(ua.Variant(1.0), SourceTimestamp=AT))]), told([])),
+    "fault": bytes(struct_to_binary(FAULT)),
+}
+
+
+@pytest.mark.parametrize("body", UNUSUAL.values(), ids=UNUSUAL)
 def test_what_is_out_of_the_usual_is_left_to_the_other_way(body: bytes) -> None:
     assert read_usual(body) is None
     read_publish(body)
