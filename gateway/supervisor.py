@@ -18,7 +18,7 @@ _log = structlog.get_logger()
 
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
-_START_S = 1.0
+_START_S = 4.0
 
 
 class Supervisor:
