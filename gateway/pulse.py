@@ -10,9 +10,14 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+LATE_S = 0.05
+"""A beat this late comes after the process stood still: what came meanwhile is read first, for the watch goes on until
+now."""
 IDLE_S = 0.5
 """Without anything to do, the clocks are read this often: less than a jump of the clock that is to be seen
 (`watch.JUMP_US`), so that it is known of each stamp on which side of the jump it was made."""
+_MOMENT_S = 0.001
+"""An event loop reads what waits in its sockets before a timer that is due no sooner."""
 
 
 class Pulse:
@@ -25,6 +30,7 @@ class Pulse:
         self._began = self._beaten = self._loop.time()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._due = self._began
+        self._reads_first = False
         self._timer: asyncio.Handle = self._loop.call_soon(self._wake)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -60,7 +66,13 @@ class Pulse:
             self._timer = self._loop.call_at(at, self._wake)
 
     def _wake(self) -> None:
-        self._beaten = now = self._loop.time()
+        now = self._loop.time()
+        if now - self._due > LATE_S and not self._reads_first:
+            self._reads_first = True
+            self._timer = self._loop.call_later(_MOMENT_S, self._wake)
+            return
+        self._reads_first = False
+        self._beaten = now
         self._due = math.inf
         try:
             wait_s = self._beat()
