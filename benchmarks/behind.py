@@ -72,6 +72,8 @@ def ingest_alone(devices: int, seconds: int) -> Point:
                 _sleep_until(begin_us / 1e6 + SETTLE_S)
                 meter = Meter.begun(around, ingest=worker, publisher=psutil.Process(publisher.pid))
                 first = meter.memory_mb()
+                _sleep_until(begin_us / 1e6 + seconds / 2)
+                half = meter.memory_mb()
                 _sleep_until(begin_us / 1e6 + seconds)
                 cores, memory = meter.cores(), meter.memory_mb()
                 late_s = replay.late_s(publisher)
@@ -95,6 +97,7 @@ def ingest_alone(devices: int, seconds: int) -> Point:
             "delay_ms_first_half": _quantiles(delay[: len(delay) // 2]),
             "delay_ms_second_half": _quantiles(delay[len(delay) // 2 :]),
             "memory_mb_at_first": first,
+            "memory_mb_at_half": half,
             "publisher_late_s": late_s,
             "caught_up_after_s": caught_up_s,
         },
