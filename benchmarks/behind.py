@@ -25,7 +25,7 @@ TAGS = 10
 START_S, SETTLE_S, IN_TIME_S = 8.0, 3.0, 5.0
 """Until a replay begins; from then until CPU is counted; how late the last rows may be and still be in time."""
 CATCH_UP_S = 60.0
-MADE_PER_S = 150_000
+MADE_PER_S = 300_000
 """Scans that the publisher makes and signs a second at least, before the replay begins."""
 MISSED_AT_MOST = 0.01
 
