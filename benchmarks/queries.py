@@ -73,7 +73,7 @@ async def _keep(owner: str) -> None:
         if not (await engine.detect(connection)).hypertable:
             now = datetime.now(UTC)
             for hours in range(24, -1, -1):
-                await partitions.ensure(connection, RAW[0], now - timedelta(hours=hours), timedelta(hours=1))
+                await partitions.ensure(connection, RAW[0], now - timedelta(hours=hours), partitions.HOUR)
 
 
 async def _ask(around: Servers, begin: datetime, repeats: int) -> dict[str, Any]:

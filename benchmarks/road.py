@@ -1,10 +1,12 @@
 """The road behind the gateways under measurement: the ledger of its devices, one ingest worker, and what each costs."""
 
+import asyncio
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import psutil
 import psycopg
@@ -15,10 +17,12 @@ from benchmarks.processes import cpu_s, memory_mb
 from benchmarks.servers import STREAM_BYTES, Servers
 from deploy.child import Command, running
 from ingest.settings import Settings
+from store import engine, partitions
+from store.connection import connected
 
 
 def register(around: Servers, key: Ed25519PrivateKey, members: list[range], tags: int) -> None:
-    """Write gateways 1, 2, … with these devices each into the ledger, all signing with `key`.
+    """Write gateways 1, 2, … with these devices each into the ledger, all signing with `key`, and make partitions.
 
     Tags come without the notice that each would give of itself: a million of them would take minutes.
     """
@@ -43,6 +47,15 @@ def register(around: Servers, key: Ed25519PrivateKey, members: list[range], tags
                 (devices[0], devices[-1], tags),
             )
         session.execute("alter table tag enable trigger user")
+    asyncio.run(_make_partitions(around.owner))
+
+
+async def _make_partitions(owner: str) -> None:
+    """Make the partitions that an installation's keeper has made for the hours of the run."""
+    async with connected(owner, "bench") as connection:
+        in_chunks = (await engine.detect(connection)).hypertable
+        for table in partitions.RAW_IN_CHUNKS if in_chunks else partitions.RAW:
+            await partitions.ensure(connection, table, datetime.now(UTC), partitions.HOUR)
 
 
 @contextmanager

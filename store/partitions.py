@@ -54,7 +54,7 @@ MINUTES = Table("rollup_minute", "time")
 DIGESTS = Table("device_minutes", "minute")
 DAILY = (MINUTES, DIGESTS)
 """Tables in ranges of a day, in the order in which the disk budget lets them go."""
-DAY = timedelta(days=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 def missing(
