@@ -38,7 +38,6 @@ work_mem = '8MB'
 maintenance_work_mem = '64MB'
 max_wal_size = '4GB'
 min_wal_size = '80MB'
-wal_compression = 'pglz'
 random_page_cost = 1.1
 jit = off
 fsync = on
