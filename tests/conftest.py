@@ -27,12 +27,25 @@ from bus.settings import BusSettings
 from deploy import nats as embedded_nats
 from deploy import postgres as embedded_postgres
 from deploy.child import running
+from simulators.modbus import ports
 from simulators.modbus.ports import free_ports
 from store.migrations import migrate
 from store.roles import ROLES, set_passwords
 
 settings.register_profile("muster", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("muster")  # no test asserts on time, not even on how long it takes to make an example
+
+
+def _ports_of_this_worker() -> None:
+    """Look for ports in a half of one's own, so that no worker binds what the other was just given."""
+    lowest, below = ports.bounds()
+    middle = (lowest + below) // 2
+    halves = {"gw0": (lowest, middle), "gw1": (middle, below)}
+    mine = halves.get(os.environ.get("PYTEST_XDIST_WORKER", ""), (lowest, below))
+    pytest.MonkeyPatch().setattr(ports, "bounds", lambda: mine)
+
+
+_ports_of_this_worker()
 
 
 def a_free_port() -> int:

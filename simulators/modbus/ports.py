@@ -21,18 +21,23 @@ def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
     Raises:
         Unavailable: there are not so many.
     """
-    below = int(_RANGE.read_text().split()[0]) if _RANGE.exists() else 32768
-    if below - _LOWEST < 2 * count:
+    lowest, below = bounds()
+    if below - lowest < 2 * count:
         below = 65536
     found: list[int] = []
-    port = random.randrange(_LOWEST, below)
-    for _ in range(below - _LOWEST):
+    port = random.randrange(lowest, below)
+    for _ in range(below - lowest):
         if is_free(host, port):
             found.append(port)
             if len(found) == count:
                 return sorted(found)
-        port = port + 1 if port + 1 < below else _LOWEST
-    raise Unavailable(f"{host}: fewer than {count} free ports between {_LOWEST} and {below}")
+        port = port + 1 if port + 1 < below else lowest
+    raise Unavailable(f"{host}: fewer than {count} free ports between {lowest} and {below}")
+
+
+def bounds() -> tuple[int, int]:
+    """Return the lowest port that is looked at, and the first that belongs to outgoing connections."""
+    return _LOWEST, int(_RANGE.read_text().split()[0]) if _RANGE.exists() else 32768
 
 
 def is_free(host: str, port: int) -> bool:
