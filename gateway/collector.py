@@ -143,6 +143,8 @@ class Collector:
         ):
             self.refused += 1
             return
+        if not slot.heads:
+            self.on_first()
         slot.heads += _pack_head(device, time, received, first, count, how, False)
         slot.values += value
         self.scans += 1

@@ -1,5 +1,8 @@
 """The collector keeps what rooms give it, slot by slot, and what happens to sessions outside a watch."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from gateway.collector import Collector
@@ -152,3 +155,21 @@ def test_a_clock_set_back_parts_the_slot_too_and_its_gap_is_not_turned_round() -
     gap = later.notices[0].event
     assert gap.until is not None
     assert gap.at < gap.until
+
+
+def test_whatever_way_something_is_put_into_an_empty_slot_its_writing_is_asked_for() -> None:
+    one = np.array([1.0])
+    ways: list[Callable[[Collector], None]] = [
+        lambda to: to.scan(1, NOW, NOW, 1, one, None, How.SOLICITED),
+        lambda to: to.good(1, NOW, NOW, 1, one.tobytes(), How.SOLICITED),
+        lambda to: to.text(TextReading(1, 1, NOW, NOW, "on", 0)),
+        lambda to: to.event(Event("session_up", 1, NOW)),
+    ]
+    for way in ways:
+        collector = Collector(1)
+        collector.begin(NOW)
+        asked: list[bool] = []
+        collector.on_first = partial(asked.append, True)
+        way(collector)
+        way(collector)
+        assert len(asked) == 1
