@@ -38,7 +38,8 @@ SILENT_MS = 15_000
 """The server ends the session of a worker that has stopped, within a transaction or without."""
 STAY_S = 5.0
 RETRY_S = 1.0
-PURGE_EVERY_S = 30.0
+NEED_EVERY_S = 10.0
+"""How often it is said from where on the stream is needed; where nothing comes, everything is written down before."""
 MINUTE_LATE_US = 2 * SECOND_US
 """How long after its end a minute is closed at the latest, when nothing more comes."""
 
@@ -135,7 +136,8 @@ class Partition:
         self, connection: Connection, position: Position, reader: Reader, stop: asyncio.Event
     ) -> None:
         """Store what comes until `stop`; then leave everything remembered for whoever is next."""
-        purge_at = self.clock.monotonic() + PURGE_EVERY_S * random.uniform(0.5, 1.0)
+        need_at = self.clock.monotonic() + NEED_EVERY_S * random.uniform(0.5, 1.0)
+        needed = 0
         stay_at = self.clock.monotonic() + STAY_S
         while not stop.is_set():
             careful = position.sequence < self._careful_until
@@ -152,11 +154,12 @@ class Partition:
             if not group and self._minute_is_over:
                 await self._write_down(connection, position)
             metrics.waiting.labels(self.number).set(reader.pending)
-            if self.clock.monotonic() >= purge_at:
-                purge_at = self.clock.monotonic() + PURGE_EVERY_S
-                if self._finished or any(observer.unremembered for observer in self._observers.values()):
+            if self.clock.monotonic() >= need_at:
+                need_at = self.clock.monotonic() + NEED_EVERY_S
+                if self._finished or (not group and any(o.unremembered for o in self._observers.values())):
                     await self._write_down(connection, position, all_of_it=True)
-                await self._purge(position)
+                if needed != (needed := self._needed(position)):
+                    await place.need(connection, position, needed)
         await self._write_down(connection, position, all_of_it=True, leaving=True)
 
     async def _store(self, connection: Connection, position: Position, group: list[Message]) -> None:
@@ -245,14 +248,12 @@ class Partition:
             self._roll = Roll()
         self._roll.take(writes.recorded_us, [])
 
-    async def _purge(self, position: Position) -> None:
-        """Let the stream forget what is stored and remembered, but not the last message stored."""
+    def _needed(self, position: Position) -> int:
+        """Return from where on the stream is needed: what is not remembered yet, or the last message stored."""
         needed = [o.remembered + 1 for o in self._observers.values() if o.unremembered]
         if self._roll.first_sequence:
             needed.append(self._roll.first_sequence)
-        first = min([position.sequence, *needed])
-        if first > 0:
-            await stream.purge(self.client, {self.number: position.sequence}, {self.number: first})
+        return min([position.sequence, *needed])
 
     def _doubt(self, group: list[Message], error: psycopg.Error) -> None:
         """Find the batch that the database refuses: one by one from here on, and it must fail alone twice.

@@ -131,3 +131,29 @@ async def move(connection: Connection, position: Position, to: int) -> int:
     if row is None:
         raise Fenced(f"partition {position.partition}")
     return to_us(row[0])
+
+
+async def need(connection: Connection, position: Position, first: int) -> None:
+    """Say that this partition needs the stream from the sequence `first` on.
+
+    Raises:
+        Fenced: another worker took over.
+    """
+    given = {
+        "partition": position.partition,
+        "fence": position.fence,
+        "stream": position.stream,
+        "needed": first,
+    }
+    if (await connection.execute(QUERIES["need"], given)).rowcount != 1:
+        raise Fenced(f"partition {position.partition}")
+
+
+async def purge(connection: Connection, client: Client) -> None:
+    """Let the stream forget what no partition needs.
+
+    Raises:
+        Unavailable: the stream cannot be asked now.
+    """
+    rows = await (await connection.execute(QUERIES["places"])).fetchall()
+    await stream.purge(client, [stream.Place(*row) for row in rows])

@@ -53,7 +53,8 @@ returning stream, sequence, fence;
 
 -- name: settle
 -- Names the stream that a partition is read from, and where in it.
-update stream_position set stream = %(stream)s, sequence = %(sequence)s, moved_at = clock_timestamp()
+update stream_position
+set stream = %(stream)s, sequence = %(sequence)s, needed = %(sequence)s, moved_at = clock_timestamp()
 where partition = %(partition)s and fence = %(fence)s;
 
 -- name: move
@@ -61,6 +62,15 @@ where partition = %(partition)s and fence = %(fence)s;
 update stream_position set sequence = %(to)s, moved_at = clock_timestamp()
 where partition = %(partition)s and fence = %(fence)s and stream = %(stream)s and sequence = %(from)s
 returning moved_at;
+
+-- name: need
+-- From where on a partition needs the stream; no row: another worker took over.
+update stream_position set needed = %(needed)s
+where partition = %(partition)s and fence = %(fence)s and stream = %(stream)s;
+
+-- name: places
+-- How far each partition is stored, and from where it needs the stream.
+select partition, stream, sequence, needed from stream_position;
 
 -- name: batch_ids
 -- Numbers for batches to come.

@@ -5,13 +5,14 @@ the message is still there, nothing between it and the next was lost. How far wa
 metadata of the stream, which tells a database that went back in time from a stream that was emptied.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
+from nats.js.api import StreamConfig, StreamInfo
 from nats.js.errors import NotFoundError
 
 from bus import subjects
@@ -21,6 +22,8 @@ from muster.errors import Unavailable
 log = structlog.get_logger()
 
 _MARK = "muster-stored-"
+KEPT_SHARE = 0.25
+"""How much of what the stream may hold stays above the last message of a partition to which nothing comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,19 @@ class Extent:
     first: int
     last: int
     stored: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far a partition is, as the database has it.
+
+    stream: that stream's identity; sequence: the last stored; needed: the first that must stay, at most that.
+    """
+
+    partition: int
+    stream: str
+    sequence: int
+    needed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +71,8 @@ async def extent(client: Client, limit_bytes: int) -> Extent:
     except (NatsError, TimeoutError) as error:
         raise Unavailable(f"stream {subjects.STREAM}: {error or type(error).__name__}") from error
     assert info.created is not None
-    metadata = info.config.metadata or {}
-    stored = {
-        partition: int(metadata[f"{_MARK}{partition}"])
-        for partition in range(subjects.PARTITIONS)
-        if metadata.get(f"{_MARK}{partition}", "").isdigit()
-    }
-    return Extent(info.created.isoformat(), info.created, info.state.first_seq, info.state.last_seq, stored)
+    state = info.state
+    return Extent(_identity(info), info.created, state.first_seq, state.last_seq, _stored(info.config))
 
 
 async def holds(client: Client, sequence: int, partition: int) -> bool:
@@ -94,21 +105,51 @@ def judge(identity: str, sequence: int, stream: Extent, partition: int, is_held:
     return Break("database-restored" if stored > sequence else "stream-purged", sequence)
 
 
-async def purge(client: Client, stored: Mapping[int, int], needed: Mapping[int, int]) -> None:
-    """Let the stream forget what was stored.
+async def purge(client: Client, places: Sequence[Place]) -> None:
+    """Let the stream forget what was stored and is needed no more.
 
-    stored: the last stored sequence by partition; needed: the first message by partition that must stay.
+    places: of all partitions that the database knows, read before this is called. What all of them are done with goes
+    at once, whole blocks without a look at the messages in them. A partition to which nothing comes holds that up; when
+    much has gathered above its last message, the others are purged one by one.
 
     Raises:
         Unavailable: the server does not answer; nothing is lost by purging later.
     """
     jetstream = client.jetstream()
     try:
-        config = (await jetstream.stream_info(subjects.STREAM)).config
-        marks = {f"{_MARK}{partition}": str(sequence) for partition, sequence in stored.items()}
-        if any((config.metadata or {}).get(key) != value for key, value in marks.items()):
+        info = await jetstream.stream_info(subjects.STREAM, subjects_filter=subjects.STREAM_SUBJECTS)
+        config, state = info.config, info.state
+        here = {each.partition: each for each in places if each.stream == _identity(info)}
+        known = _stored(config)
+        risen = {n: each.sequence for n, each in here.items() if each.sequence > known.get(n, 0)}
+        if risen:
+            marks = {f"{_MARK}{number}": str(sequence) for number, sequence in risen.items()}
             await jetstream.update_stream(config.evolve(metadata={**(config.metadata or {}), **marks}))
+        held = {int(subject.split(".")[1]) for subject in state.subjects or {}}
+        needed = {number: here[number].needed if number in here else 0 for number in held}
+        lowest = max(min(needed.values(), default=0), state.first_seq)
+        if lowest > state.first_seq:
+            await jetstream.purge_stream(subjects.STREAM, seq=lowest)
+        of_one = state.bytes / max(state.messages, 1)
         for partition, first in needed.items():
-            await jetstream.purge_stream(subjects.STREAM, seq=first, subject=subjects.batches_of(partition))
+            if (first - lowest) * of_one > KEPT_SHARE * (config.max_bytes or 0):
+                await jetstream.purge_stream(
+                    subjects.STREAM, seq=first, subject=subjects.batches_of(partition)
+                )
     except (NatsError, TimeoutError) as error:
         raise Unavailable(f"stream {subjects.STREAM}: {error or type(error).__name__}") from error
+
+
+def _stored(config: StreamConfig) -> dict[int, int]:
+    """Return how far each partition was once stored, as the stream has it."""
+    metadata = config.metadata or {}
+    return {
+        partition: int(metadata[f"{_MARK}{partition}"])
+        for partition in range(subjects.PARTITIONS)
+        if metadata.get(f"{_MARK}{partition}", "").isdigit()
+    }
+
+
+def _identity(info: StreamInfo) -> str:
+    assert info.created is not None
+    return info.created.isoformat()

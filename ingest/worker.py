@@ -14,7 +14,7 @@ from psycopg import AsyncConnection, Notify
 from psycopg.rows import TupleRow
 
 from bus import subjects
-from ingest import metrics
+from ingest import metrics, place
 from ingest.partition import SILENT_MS, Partition
 from ingest.registry import QUERIES, Registry
 from ingest.settings import Settings
@@ -30,6 +30,7 @@ WORKER_LOCK = 0x4D535032
 """The space of advisory locks on workers' numbers."""
 
 LOOK_EVERY_S = 1.0
+PURGE_EVERY_S = 10.0
 RETRY_S = 1.0
 
 
@@ -89,6 +90,7 @@ class Worker:
             await connection.execute("listen device")
             await connection.execute("listen gateway")
             await self._registry.load(connection)
+            purge_at = self._clock.monotonic() + PURGE_EVERY_S
             while not stop.is_set():
                 given = {"space": WORKER_LOCK}
                 rows = await (await connection.execute(QUERIES["workers"], given)).fetchall()
@@ -98,6 +100,10 @@ class Worker:
                 self._connected = True
                 if self._registry.stale:
                     await self._registry.refresh(connection)
+                if self._clock.monotonic() >= purge_at:
+                    purge_at = self._clock.monotonic() + PURGE_EVERY_S
+                    if mine == min(living, default=mine):
+                        await self._purge(connection)
                 await _wait(stop, LOOK_EVERY_S)
 
     async def _announce(self, connection: AsyncConnection[TupleRow]) -> int:
@@ -107,6 +113,13 @@ class Worker:
             row = await (await connection.execute(QUERIES["announce"], given)).fetchone()
             if row is not None and row[0]:
                 return mine
+
+    async def _purge(self, connection: AsyncConnection[TupleRow]) -> None:
+        """Let the stream forget what no partition needs, of whichever worker; later, if it cannot be asked now."""
+        try:
+            await place.purge(connection, self._client)
+        except Unavailable as error:
+            log.warning("stream-not-purged", reason=str(error))
 
     def _heard(self, notify: Notify) -> None:
         if notify.channel == "gateway":

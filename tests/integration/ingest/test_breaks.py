@@ -7,12 +7,13 @@ import pytest
 from nats.aio.client import Client
 
 from bus import subjects
-from ingest import partition, roll, stream
+from ingest import roll, stream
+from ingest import worker as workers
 from ingest.stream import Break, Extent
 from muster.clock import to_datetime
 from tests.conftest import Bus, Database
 from tests.integration.ingest.pretend import Gateway, Installation, rows, scans_of
-from tests.integration.ingest.working import stored, until, worker
+from tests.integration.ingest.working import purge_often, stored, until, worker
 
 BREAKS = "select reason, partition, gateway from gap order by id"
 EXTENT = Extent("one", to_datetime(0), first=10, last=20, stored={0: 15})
@@ -64,7 +65,7 @@ async def test_a_replaced_stream_is_a_gap_and_is_read_from_its_beginning(
     assert sorted(rows(database.owner, BREAKS)) == [("stream-replaced", number, None) for number in range(4)]
 
 
-async def test_a_stream_deleted_under_a_working_worker_is_made_again(
+async def test_a_stream_deleted_under_a_workers_is_made_again(
     gateway: Gateway, database: Database, nats: Bus, bus: Client
 ) -> None:
     async with worker(database, nats, bus):
@@ -97,7 +98,7 @@ async def test_an_emptied_stream_is_a_gap_said_once(
 async def test_a_database_put_back_to_an_earlier_state_is_a_gap(
     gateway: Gateway, database: Database, nats: Bus, bus: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(partition, "PURGE_EVERY_S", 0.3)
+    purge_often(monkeypatch)
     async with worker(database, nats, bus):
         early = await gateway.send(bus, 0, scans_of(gateway.in_partition(0)))
         await stored(database, early)
@@ -134,7 +135,7 @@ async def purged(bus: Client, messages: int) -> None:
 async def test_the_stream_keeps_what_is_not_digested_yet(
     gateway: Gateway, database: Database, nats: Bus, bus: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(partition, "PURGE_EVERY_S", 0.1)
+    purge_often(monkeypatch)
     monkeypatch.setattr(roll, "MINUTE_US", 3600 * 1_000_000)  # no minute ends within this test
     async with worker(database, nats, bus):
         for _ in range(3):
@@ -145,10 +146,52 @@ async def test_the_stream_keeps_what_is_not_digested_yet(
             assert sum((await held(bus)).values()) == 3
 
 
+async def test_a_partition_to_which_nothing_comes_holds_others_up_until_much_has_gathered(
+    gateway: Gateway, database: Database, nats: Bus, bus: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "KEPT_SHARE", 1.0)
+    purge_often(monkeypatch)
+    async with worker(database, nats, bus):
+        await stored(database, await gateway.send(bus, 3, scans_of(gateway.in_partition(3))), 3)
+        for _ in range(5):
+            last = await gateway.send(bus, 0, scans_of(gateway.in_partition(0)))
+        await stored(database, last)
+    async with worker(database, nats, bus):
+        needed = "select partition, needed from stream_position where needed > 0 order by 1"
+        await until(lambda: rows(database.owner, needed) == [(0, last), (3, last - 5)])
+        await asyncio.sleep(0.5)
+        assert sum((await held(bus)).values()) == 6
+        monkeypatch.setattr(stream, "KEPT_SHARE", 0.0)
+        await purged(bus, 2)
+        assert await held(bus) == {subjects.batch(number, gateway.number): 1 for number in (0, 3)}
+    async with worker(database, nats, bus):
+        await stored(database, await gateway.send(bus, 3, scans_of(gateway.in_partition(3))), 3)
+    assert rows(database.owner, "select count(*) from gap") == [(0,)]
+
+
+async def test_what_a_partition_has_not_stored_is_never_purged(
+    gateway: Gateway, database: Database, nats: Bus, bus: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker's partition: it has messages, and the database knows nothing of what it needs."""
+    monkeypatch.setattr(workers, "share", lambda workers, mine, partitions: {0})
+    monkeypatch.setattr(stream, "KEPT_SHARE", 0.0)
+    purge_often(monkeypatch)
+    async with worker(database, nats, bus):
+        await gateway.send(bus, 1, scans_of(gateway.in_partition(1)))
+        for _ in range(3):
+            last = await gateway.send(bus, 0, scans_of(gateway.in_partition(0)))
+        await stored(database, last)
+    await gateway.send(bus, 1, scans_of(gateway.in_partition(1)))
+    async with worker(database, nats, bus):
+        await purged(bus, 3)
+        await asyncio.sleep(0.5)
+        assert await held(bus) == {subjects.batch(0, gateway.number): 1, subjects.batch(1, gateway.number): 2}
+
+
 async def test_a_purge_leaves_the_last_stored_message_and_all_that_is_still_needed(
     gateway: Gateway, database: Database, nats: Bus, bus: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(partition, "PURGE_EVERY_S", 0.3)
+    purge_often(monkeypatch)
     async with worker(database, nats, bus):
         for number in range(12):
             last = await gateway.send(bus, number % 3, scans_of(gateway.in_partition(number % 3)))

@@ -23,7 +23,7 @@ from muster.scans import How, Scans
 from muster.watch import Watch
 from tests.conftest import Bus, Database
 from tests.integration.ingest.pretend import SECOND, Gateway, Installation, now_us, rows, scans_of
-from tests.integration.ingest.working import stored, until, worker
+from tests.integration.ingest.working import purge_often, stored, until, worker
 from tests.scan_builder import ScanBuilder
 
 OWNED = "select partition, worker from stream_position where worker <> '' order by 1"
@@ -154,7 +154,7 @@ async def test_presence_goes_on_exactly_through_deaths_and_take_overs(
     """Compared with one watch that saw every batch and was never interrupted."""
     chance = random.Random(seed)
     monkeypatch.setattr(observer, "REMEMBER_EVERY_US", chance.choice((0, SECOND, 10**12)))
-    monkeypatch.setattr(partition, "PURGE_EVERY_S", 0.5)
+    purge_often(monkeypatch)
     devices = gateway.in_partition(0)
     start = at = now_us() - 3600 * SECOND
     reference = Watch(start)

@@ -4,8 +4,11 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
+import pytest
 from nats.aio.client import Client
 
+import ingest.worker
+from ingest import partition
 from ingest.settings import Settings
 from ingest.worker import Worker
 from muster.clock import SystemClock
@@ -16,6 +19,13 @@ from tests.integration.ingest.pretend import rows
 def worker(database: Database, nats: Bus, bus: Client, name: str = "w") -> "Running":
     settings = Settings(worker=name, database=database.ingest, bus=nats.settings(), stream_limit_bytes=2**28)
     return Running(Worker(settings, bus, SystemClock()))
+
+
+def purge_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let workers say what they need of the stream, and purge it, several times a second."""
+    monkeypatch.setattr(partition, "NEED_EVERY_S", 0.1)
+    monkeypatch.setattr(ingest.worker, "PURGE_EVERY_S", 0.1)
+    monkeypatch.setattr(ingest.worker, "LOOK_EVERY_S", 0.1)
 
 
 class Running:
