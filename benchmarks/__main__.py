@@ -109,6 +109,11 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--minutes", type=float, help="growth: of each point")
     parser.add_argument("--curve", choices=growth.CURVES, help="growth: only this one")
+    parser.add_argument(
+        "--housekeeping",
+        action="store_true",
+        help="growth: the ingest curve with the keeper's roll-ups, too",
+    )
     return parser.parse_args()
 
 
@@ -139,7 +144,9 @@ def _suites(given: argparse.Namespace) -> dict[str, Callable[[], dict[str, Any]]
         "demo": lambda: demo.measure(30 if given.quick else 120),
         "disk": lambda: day.measure(200 if given.quick else 1000),
         "kills": lambda: kills.measure(4 if given.quick else 12, (given.devices or [500])[0]),
-        "growth": lambda: growth.measure(lasting, sizes, given.curve, given.devices is None),
+        "growth": lambda: growth.measure(
+            lasting, sizes, given.curve, given.devices is None, given.housekeeping
+        ),
     }
     if thingsboard_python is not None:
         suites["thingsboard"] = lambda: thingsboard.measure(thingsboard_python, 3 * seconds)

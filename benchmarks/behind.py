@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from benchmarks import kept, modbus
 from benchmarks.gateway import command, missing, tell
 from benchmarks.replayer import Replay, gateways, phase_us
-from benchmarks.road import Meter, ingesting, register
+from benchmarks.road import Meter, housekeeping, ingesting, register, rolled_up_behind_s
 from benchmarks.servers import Servers, servers
 from bus.subjects import PARTITIONS
 from deploy.child import running
@@ -57,26 +58,30 @@ class Point:
         }
 
 
-def ingest_alone(devices: int, seconds: int) -> Point:
-    """Bus, ingest and database under signed batches of these devices, published in real time."""
+def ingest_alone(devices: int, seconds: int, kept_in_order: bool = False) -> Point:
+    """Bus, ingest and database under signed batches of these devices, published in real time.
+
+    kept_in_order: with the keeper's work on the database: roll-ups, partitions, checkpoints.
+    """
     with servers(devices) as around:
         key = Ed25519PrivateKey.generate()
         fleet = gateways(devices)
         register(around, key, fleet, TAGS)
-        with ingesting(around) as worker:
+        with ingesting(around) as worker, _keeper(around, kept_in_order) as keeper:
             _until(lambda: _positions(around) == PARTITIONS, 120, "ingest has not begun")
             start_s = START_S + devices * seconds / MADE_PER_S
             begin_us = int((time.time() + start_s) * SECOND_US)
             replay = Replay(devices, TAGS, begin_us, seconds)
             with replay.running(around.folder, around.bus["launcher"], key) as publisher:
                 _sleep_until(begin_us / 1e6 + SETTLE_S)
-                meter = Meter.begun(around, ingest=worker, publisher=psutil.Process(publisher.pid))
+                meter = Meter.begun(around, ingest=worker, publisher=psutil.Process(publisher.pid), **keeper)
                 first = meter.memory_mb()
                 _sleep_until(begin_us / 1e6 + seconds / 2)
                 half = meter.memory_mb()
                 _sleep_until(begin_us / 1e6 + seconds)
                 cores, memory = meter.cores(), meter.memory_mb()
                 late_s = replay.late_s(publisher)
+                behind_s = rolled_up_behind_s(around)
             in_time = _wait_for(around, devices * seconds, IN_TIME_S)
             begin = time.monotonic()
             _wait_for(around, devices * seconds, CATCH_UP_S + seconds)
@@ -100,25 +105,27 @@ def ingest_alone(devices: int, seconds: int) -> Point:
             "memory_mb_at_half": half,
             "publisher_late_s": late_s,
             "caught_up_after_s": caught_up_s,
+            **({"rolled_up_behind_s": behind_s} if kept_in_order else {}),
         },
     )
 
 
 def whole_road(devices: int, seconds: int) -> Point:
-    """A gateway with Modbus devices, bus, ingest and database; the equipment is a process apart."""
+    """A gateway with Modbus devices, bus, ingest, database and the keeper's work on it; the equipment is apart."""
     with servers(devices) as around, modbus.equipment(devices) as port:
         key = Ed25519PrivateKey.generate()
         register(around, key, [range(1, devices + 1)], TAGS)
         asyncio.run(tell(around, modbus.documents(devices, TAGS, port)))
-        with ingesting(around) as worker:
+        with ingesting(around) as worker, _keeper(around, True) as keeper:
             with running(command(around, key)) as process:
                 time.sleep(modbus.settle_s(devices))
-                meter = Meter.begun(around, gateway=psutil.Process(process.pid), ingest=worker)
+                meter = Meter.begun(around, gateway=psutil.Process(process.pid), ingest=worker, **keeper)
                 first, begin = meter.memory_mb(), time.time()
                 time.sleep(seconds)
                 end, cores, memory = time.time(), meter.cores(), meter.memory_mb()
                 time.sleep(IN_TIME_S)
                 in_time = len(kept.counted_scans(around, begin, end)[0])
+                behind_s = rolled_up_behind_s(around)
             _settled(around)
         device, count = kept.counted_scans(around, begin, end)
         delay = kept.delays_ms(around, begin, end)
@@ -133,8 +140,19 @@ def whole_road(devices: int, seconds: int) -> Point:
             "memory_mb_in_all": sum(memory.values()),
             "memory_mb_at_first": first,
             "delay_ms": _quantiles(delay),
+            "rolled_up_behind_s": behind_s,
         },
     )
+
+
+@contextmanager
+def _keeper(around: Servers, wanted: bool) -> Iterator[dict[str, psutil.Process]]:
+    """Run the keeper's work on the database if `wanted`, and give its process by name."""
+    if not wanted:
+        yield {}
+        return
+    with housekeeping(around) as process:
+        yield {"keeper": process}
 
 
 def _positions(around: Servers) -> int:

@@ -28,14 +28,20 @@ OPCUA_MOST = 2000
 
 
 def measure(
-    seconds: int, sizes: tuple[int, ...] = SIZES, only: str | None = None, more: bool = True
+    seconds: int,
+    sizes: tuple[int, ...] = SIZES,
+    only: str | None = None,
+    more: bool = True,
+    kept_in_order: bool = False,
 ) -> dict[str, Any]:
     """Return each curve's points by number of devices, and why it ended where it did.
 
-    seconds: of each point; only: one curve; more: try ingest with 100,000 as well.
+    seconds: of each point; only: one curve; more: try ingest with 100,000 as well; kept_in_order: ingest with the
+    keeper's work on the database beside it.
     """
     found: dict[str, Any] = {}
-    for name, point in CURVES.items():
+    curves = CURVES | {"ingest": partial(ingest_alone, kept_in_order=kept_in_order)}
+    for name, point in curves.items():
         if only in (None, name):
             mine = (*sizes, MORE) if name == "ingest" and more else sizes
             found[name] = _curve(partial(point, seconds=seconds), mine)

@@ -74,6 +74,26 @@ def ingesting(around: Servers, name: str = "bench") -> Iterator[psutil.Process]:
         yield psutil.Process(process.pid)
 
 
+@contextmanager
+def housekeeping(around: Servers) -> Iterator[psutil.Process]:
+    """Run the keeper's work on the database."""
+    file = around.folder / "owner"
+    file.touch(mode=0o600)
+    file.write_text(around.owner, "utf-8")
+    argv = [sys.executable, "-m", "benchmarks.housekeeper", str(file)]
+    with running(Command("housekeeper", argv, around.folder / "housekeeper.log")) as process:
+        yield psutil.Process(process.pid)
+
+
+def rolled_up_behind_s(around: Servers) -> float:
+    """Return how long ago the oldest minute ended that is not rolled up; 0 when none is."""
+    question = "select extract(epoch from clock_timestamp() - min(time) - interval '1 minute')::float8 from rollup_due"
+    with psycopg.connect(around.owner) as session:
+        row = session.execute(question).fetchone()
+    assert row is not None
+    return max(float(row[0] or 0.0), 0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Meter:
     """Processes by name, and where their CPU time stood at an instant (s, monotonic)."""
