@@ -52,11 +52,11 @@ async def write(connection: Connection, writes: Writes, partition: int, stride: 
 
 
 async def _write_scans(connection: Connection, writes: Writes, shared: dict[str, Any]) -> None:
-    parts = [(stored.id, stored.accepted.batch.scans) for stored in writes.batches]
-    scans = Scans.concatenate([part for _, part in parts if len(part)])
+    scans = writes.scans
     if not len(scans):
         return
-    batch = np.repeat([number for number, _ in parts], [len(part) for _, part in parts])
+    sizes = [len(stored.accepted.batch.scans) for stored in writes.batches]
+    batch = np.repeat([stored.id for stored in writes.batches], sizes)
     first, end = bounds(writes.recorded_us)
     odd = (scans.time < first) | (scans.time >= end)
     if odd.any() and (await detect(connection)).hypertable:

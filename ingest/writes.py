@@ -10,6 +10,7 @@ from ingest.intake import Accepted, Message
 from muster.clock import SECOND_US
 from muster.events import Event
 from muster.presence import Transition
+from muster.scans import Scans
 
 MINUTE_US = 60 * SECOND_US
 RECENT_US = 2 * MINUTE_US
@@ -161,6 +162,14 @@ class Writes:
     """By gateway and device: those of `sessions` that have not ended."""
     positions: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     """By gateway: epoch, sequence, watched_until (µs) of its last batch."""
+    _scans: Scans | None = None
+
+    @property
+    def scans(self) -> Scans:
+        """The scans of all batches, in their order; to be asked for when no batch is added any more."""
+        if self._scans is None:
+            self._scans = Scans.concatenate([stored.accepted.batch.scans for stored in self.batches])
+        return self._scans
 
 
 def due_minutes(

@@ -36,6 +36,7 @@ class Watch:
         self._gone = np.empty(0, np.bool_)
         self._said = np.empty(0, np.bool_)
         self._found = _NOTHING
+        self._soonest = NEVER
         self._reason: dict[int, str] = {}
         self._out: list[Transition | None] = []
         self._open: dict[int, tuple[int, int]] = {}
@@ -45,6 +46,7 @@ class Watch:
 
         Returns whether anything changed.
         """
+        self._soonest = NEVER
         rows, known = self._find(device)
         changed = bool(np.any(self._window[rows[known]] != window_us[known])) or not bool(np.all(known))
         self._window[rows[known]] = window_us[known]
@@ -61,6 +63,7 @@ class Watch:
 
     def release(self, device: NDArray[np.int32]) -> list[Transition]:
         """Stop to keep devices at the instant up to which was watched, as if each had been removed."""
+        self._soonest = NEVER
         rows, known = self._find(device)
         for row in rows[known].tolist():
             self._apply(row, self.until_us, _REMOVED, "removed")
@@ -106,6 +109,39 @@ class Watch:
         one instant.
         """
         until_us = max(self.until_us, until_us)
+        if events or not self._stay(scans, until_us):
+            self._soonest = NEVER
+            self._happen(scans, events, until_us)
+        self.until_us = until_us
+        if self._soonest < until_us:
+            ends = self._ends()
+            ended = np.flatnonzero(ends < until_us).tolist()
+            for row in ended:
+                self._expire(row, until_us)
+            self._soonest = NEVER if ended or not len(ends) else int(ends.min())
+        return self._collect()
+
+    def _stay(self, scans: Scans, until_us: int) -> bool:
+        """Take up fresh values of connected devices; False, and nothing is taken up, if anything else is among them.
+
+        From one to the next of such batches every state only ends later.
+        """
+        if not len(scans):
+            return True
+        rows, known = self._find(scans.device)
+        if not known.all() or (self._state[rows] != _CONNECTED).any():
+            return False
+        received, window = np.minimum(scans.received, until_us), self._window[rows]
+        if (received > self._good[rows] + window).any():
+            return False
+        if (self._reason and self._said[rows].any()) or not fresh(scans, window, self._offset[rows]).all():
+            return False
+        np.maximum.at(self._answer, rows, received)
+        np.maximum.at(self._good, rows, received)
+        return True
+
+    def _happen(self, scans: Scans, events: Sequence[Event], until_us: int) -> None:
+        """Take up whatever arrived until `until_us`."""
         happened: dict[int, list[tuple[int, int, str]]] = {}
         clocks = [event for event in events if event.kind == "clock"]
         for event in events:
@@ -127,10 +163,6 @@ class Watch:
             for at, kind, reason in sorted(items, key=lambda item: (item[0], item[1] > _ANSWER)):
                 self._expire(row, at)
                 self._apply(row, at, kind, reason)
-        self.until_us = until_us
-        for row in np.flatnonzero(self._ends() < until_us).tolist():
-            self._expire(row, until_us)
-        return self._collect()
 
     def _find(self, device: NDArray[np.int32]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
         """Return the rows of devices and which of them are kept; a row is only meaning where it is."""
@@ -190,10 +222,6 @@ class Watch:
             uneven[rows[~steady]] = True
             uneven[list(happened)] = True
             steady = ~uneven[rows]
-        elif good.all():
-            np.maximum.at(self._answer, rows, received)
-            np.maximum.at(self._good, rows, received)
-            return
         np.maximum.at(self._answer, rows[steady], received[steady])
         steady_good = steady & good
         np.maximum.at(self._good, rows[steady_good], received[steady_good])
