@@ -89,11 +89,17 @@ def merged(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
 def added(records: NDArray[np.void], more: NDArray[np.void]) -> NDArray[np.void]:
     """Return `merged` of two parts that each have one record for each of their devices, by device.
 
-    Where both speak of the same devices, nothing is to be sorted.
+    Where the first part knows all devices of the second, as in the midst of a minute, nothing is to be sorted.
     """
-    if not np.array_equal(records["device"], more["device"]):
-        return merged([records, more])
-    sums = records.copy()
+    if not len(records):
+        return more
+    place: NDArray[np.intp] | slice = slice(None)
+    known, told = (part["device"].astype(np.int64) for part in (records, more))
+    if not np.array_equal(known, told):
+        place = np.searchsorted(known, told)
+        if not np.array_equal(known[np.minimum(place, len(known) - 1)], told):
+            return merged([records, more])
+    whole = records.copy()
     for name, ufunc in _MERGED.items():
-        sums[name] = ufunc(records[name].astype(np.int64), more[name].astype(np.int64))
-    return sums
+        whole[name][place] = ufunc(records[name][place].astype(np.int64), more[name].astype(np.int64))
+    return whole
