@@ -128,7 +128,7 @@ def _suites(given: argparse.Namespace) -> dict[str, Callable[[], dict[str, Any]]
     sizes = growth.SIZES if given.devices is None else tuple(given.devices)
     suites: dict[str, Callable[[], dict[str, Any]]] = {
         "ingest": lambda: ingest.measure(
-            repeats + (1 if short else 2) * given.quick, 60 if given.quick else 120
+            repeats + (1 if short else 2) * given.quick, 120 if given.quick else 240
         ),
         "workers": lambda: workers.measure(1 if given.quick else 5, 400),
         "modbus": lambda: modbus.measure(

@@ -13,6 +13,8 @@ def headline(found: dict[str, Any]) -> dict[str, Any]:
         short["bytes_per_reading"] = found["ingest"]["bytes_per_reading"]
     if "workers" in found:
         short["ingest_two_workers_ratio"] = found["workers"]["readings_per_s"]["ratio"]
+        short["ingest_two_workers_cpu_ratio"] = found["workers"]["readings_per_cpu_s"]["ratio"]
+        short["ingest_two_workers_most"] = found["workers"]["most_possible"]
     if "disk" in found:
         short |= {f"demo_{name}": value for name, value in found["disk"].items() if name.startswith("bytes_")}
     if "modbus" in found:

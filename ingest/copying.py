@@ -8,7 +8,6 @@ made per scan or per value.
 
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,27 +33,30 @@ def scan_rows(scans: Scans, batch: NDArray[np.int64]) -> Iterator[bytes | memory
     batch: (n,) int64, the batch of each scan. Rows alike in form come by device, so that the index takes the scans
     of a device one after the other; those of one device keep their order. Header and trailer are not given.
     """
-    sizes = np.diff(scans.offsets).astype(np.int64)
-    if not len(sizes):
+    if not len(scans):
         return
+    order = np.argsort(scans.device, kind="stable")
     is_null = scans.value.view(np.uint64) == NULL_BITS
+    size = scans.size
+    if size and not is_null.any() and (scans.quality is None or not scans.quality.any()):
+        table = scans.value.reshape(-1, size)
+        for index in _portions(order):
+            yield _rows(scans, batch, index, table.take(index, 0), None).view(np.uint8).data
+        return
+    sizes = np.diff(scans.offsets).astype(np.int64)
     nulls = sums(is_null, scans.offsets)
     judged = np.zeros(len(sizes), np.bool_)
     if scans.quality is not None:
         judged = sums(scans.quality != 0, scans.offsets) > 0
     kind = sizes * 4 + (nulls > 0) * 2 + judged
-    order = np.argsort(scans.device, kind="stable")
-    if (kind == kind[0]).all():
-        groups = [order]
-    else:
-        order = order[np.argsort(kind[order], kind="stable")]
-        groups = np.split(order, np.flatnonzero(np.diff(kind[order])) + 1)
-    for group in groups:
-        for index in np.split(group, range(PORTION, len(group), PORTION)):
-            size = int(sizes[index[0]])
-            rows = _rows(scans, batch, index, size, bool(judged[index[0]]))
+    order = order[np.argsort(kind[order], kind="stable")]
+    for group in np.split(order, np.flatnonzero(np.diff(kind[order])) + 1):
+        for index in _portions(group):
+            where = scans.offsets[index][:, None] + np.arange(int(sizes[index[0]]))
+            quality = scans.quality[where] if scans.quality is not None and judged[index[0]] else None
+            rows = _rows(scans, batch, index, scans.value[where], quality)
             if nulls[index[0]]:
-                yield _without_nulls(rows, scans, index, size, is_null, nulls)
+                yield _without_nulls(rows, is_null[where], nulls[index])
             else:
                 yield rows.view(np.uint8).data
 
@@ -118,45 +120,40 @@ def _blank(size: int, judged: bool) -> NDArray[np.void]:
     return row
 
 
+def _portions(index: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
+    """Give `index` piece by piece."""
+    for begin in range(0, len(index), PORTION):
+        yield index[begin : begin + PORTION]
+
+
 def _rows(
-    scans: Scans, batch: NDArray[np.int64], index: NDArray[np.intp], size: int, judged: bool
+    scans: Scans,
+    batch: NDArray[np.int64],
+    index: NDArray[np.intp],
+    value: NDArray[np.float64],
+    quality: NDArray[np.int16] | None,
 ) -> NDArray[np.void]:
-    """Return the rows at `index`, all of `size` values, as if none were null."""
-    rows = np.repeat(_blank(size, judged), len(index))
-    start, first = scans.offsets[index], scans.first[index]
+    """Return the rows at `index` with their values and qualities, (n, size) each, as if none were null."""
+    rows = np.repeat(_blank(value.shape[1], quality is not None), len(index))
     rows["device"] = scans.device[index]
     rows["time"] = scans.time[index] - EPOCH_US
     rows["received"] = scans.received[index] - EPOCH_US
-    rows["value_first"] = first
-    rows["value"]["v"] = _together(scans.value, start, size)
-    if judged:
-        assert scans.quality is not None
-        rows["quality_first"] = first
-        rows["quality"]["v"] = _together(scans.quality, start, size)
+    rows["value_first"] = scans.first[index]
+    rows["value"]["v"] = value
+    if quality is not None:
+        rows["quality_first"] = scans.first[index]
+        rows["quality"]["v"] = quality
     rows["batch"] = batch[index]
     return rows
 
 
-def _together(values: NDArray[Any], start: NDArray[np.int32], size: int) -> NDArray[Any]:
-    """Return (n, size): the `size` values from each start on; not copied where they lie one after the other."""
-    length = len(start) * size
-    if int(start[-1]) - int(start[0]) == length - size and (np.diff(start) == size).all():
-        return values[start[0] : start[0] + length].reshape(len(start), size)
-    apart: NDArray[Any] = values[start[:, None] + np.arange(size)]
-    return apart
+def _without_nulls(rows: NDArray[np.void], missing: NDArray[np.bool_], nulls: NDArray[np.int64]) -> bytes:
+    """Return the bytes of `rows` with SQL null, which has a length of -1 and no bytes, where a value is missing.
 
-
-def _without_nulls(
-    rows: NDArray[np.void],
-    scans: Scans,
-    index: NDArray[np.intp],
-    size: int,
-    is_null: NDArray[np.bool_],
-    nulls: NDArray[np.int64],
-) -> bytes:
-    """Return the bytes of `rows` with SQL null, which has a length of -1 and no bytes, where a value is."""
-    missing = is_null[scans.offsets[index][:, None] + np.arange(size, dtype=np.int64)]
-    rows["l4"] -= (8 * nulls[index]).astype(np.int32)
+    missing: (n, size); nulls: (n,), how many of each row.
+    """
+    size = missing.shape[1]
+    rows["l4"] -= (8 * nulls).astype(np.int32)
     rows["value_head"][:, 1] = 1
     rows["value"]["l"][missing] = -1
     kept = np.ones((len(rows), rows.dtype.itemsize), np.bool_)

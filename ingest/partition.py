@@ -184,7 +184,7 @@ class Partition:
             await write(connection, writes, self.number, self._intake.stride, position.stream)
         position.sequence = group[-1].stream_sequence
         self._finished.clear()
-        self._roll.take(writes.recorded_us, writes.batches)
+        self._roll.take(writes.recorded_us, writes.batches, writes.scans)
         for row in writes.watches.values():
             row.stored = True
         self._condemned = {n: why for n, why in self._condemned.items() if n > position.sequence}

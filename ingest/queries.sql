@@ -92,24 +92,35 @@ copy scan_other (device, time, received, value, quality, batch) from stdin (form
 -- Texts, as `copying.text_rows` gives them.
 copy reading_text (device, position, time, received, value, quality, batch) from stdin (format binary);
 
--- name: insert_batches
--- The batches of this transaction.
-insert into batch (id, gateway, partition, epoch, sequence, stream_sequence, recorded_at, scans, readings, sha256, signature)
-select b.id, b.gateway, %(partition)s, b.epoch, b.sequence, b.stream_sequence, %(recorded_at)s, b.scans, b.readings,
-       b.sha256, b.signature
-from unnest(%(id)s::bigint[], %(gateway)s::integer[], %(epoch)s::bigint[], %(sequence)s::bigint[],
-            %(stream_sequence)s::bigint[], %(scans)s::integer[], %(readings)s::integer[], %(sha256)s::bytea[],
-            %(signature)s::bytea[])
-    as b (id, gateway, epoch, sequence, stream_sequence, scans, readings, sha256, signature);
-
--- name: move_gateways
--- The last batch stored of each gateway.
-insert into gateway_position (gateway, partition, epoch, sequence, watched_until)
-select g.gateway, %(partition)s, g.epoch, g.sequence, g.watched_until
-from unnest(%(gateway)s::integer[], %(epoch)s::bigint[], %(sequence)s::bigint[], %(watched_until)s::timestamptz[])
-    as g (gateway, epoch, sequence, watched_until)
-on conflict (gateway, partition) do update
-set epoch = excluded.epoch, sequence = excluded.sequence, watched_until = excluded.watched_until;
+-- name: record
+-- The batches of this transaction; the last one of each gateway; live watches that go on; minutes to roll up again. One
+-- statement, for each costs this process more than what it does for a few rows.
+with stored as (
+    insert into batch (id, gateway, partition, epoch, sequence, stream_sequence, recorded_at, scans, readings, sha256, signature)
+    select b.id, b.gateway, %(partition)s, b.epoch, b.sequence, b.stream_sequence, %(recorded_at)s, b.scans, b.readings,
+           b.sha256, b.signature
+    from unnest(%(id)s::bigint[], %(gateway)s::integer[], %(epoch)s::bigint[], %(sequence)s::bigint[],
+                %(stream_sequence)s::bigint[], %(scans)s::integer[], %(readings)s::integer[], %(sha256)s::bytea[],
+                %(signature)s::bytea[])
+        as b (id, gateway, epoch, sequence, stream_sequence, scans, readings, sha256, signature)
+), moved as (
+    insert into gateway_position (gateway, partition, epoch, sequence, watched_until)
+    select g.gateway, %(partition)s, g.epoch, g.sequence, g.watched_until
+    from unnest(%(moved)s::integer[], %(to_epoch)s::bigint[], %(to_sequence)s::bigint[], %(watched_until)s::timestamptz[])
+        as g (gateway, epoch, sequence, watched_until)
+    on conflict (gateway, partition) do update
+    set epoch = excluded.epoch, sequence = excluded.sequence, watched_until = excluded.watched_until
+), grown as (
+    update watch set valid_to = w.valid_to, recorded_to = %(recorded_at)s, ended = w.ended
+    from unnest(%(watch)s::bigint[], %(valid_to)s::timestamptz[], %(ended)s::boolean[]) as w (id, valid_to, ended)
+    where watch.id = w.id
+), due as (
+    insert into rollup_due (partition, stride, time, device, marked)
+    select %(partition)s, %(stride)s, d.time, d.device, nextval('rollup_mark_seq')
+    from unnest(%(time)s::timestamptz[], %(device)s::integer[]) as d (time, device)
+    on conflict (time, partition, device, stride) do update set marked = excluded.marked
+)
+select;
 
 -- name: gateway_positions
 -- The last batch stored of each gateway of a partition.
@@ -123,12 +134,6 @@ select w.id, w.span, w.enterprise, w.gateway, %(partition)s, w.epoch, w.valid_fr
 from unnest(%(id)s::bigint[], %(span)s::bigint[], %(enterprise)s::integer[], %(gateway)s::integer[], %(epoch)s::bigint[],
             %(valid_from)s::timestamptz[], %(valid_to)s::timestamptz[], %(live)s::boolean[], %(ended)s::boolean[])
     as w (id, span, enterprise, gateway, epoch, valid_from, valid_to, live, ended);
-
--- name: extend_watches
--- Live watches that go on.
-update watch set valid_to = w.valid_to, recorded_to = %(recorded_at)s, ended = w.ended
-from unnest(%(id)s::bigint[], %(valid_to)s::timestamptz[], %(ended)s::boolean[]) as w (id, valid_to, ended)
-where watch.id = w.id;
 
 -- name: newest_watches
 -- The watch that each gateway of a partition may continue.
@@ -195,13 +200,6 @@ select s.enterprise, s.device, s.gateway, s.epoch, s.opened_at, s.closed_at, s.r
 from unnest(%(enterprise)s::integer[], %(device)s::integer[], %(gateway)s::integer[], %(epoch)s::bigint[],
             %(opened_at)s::timestamptz[], %(closed_at)s::timestamptz[], %(reason)s::text[])
     as s (enterprise, device, gateway, epoch, opened_at, closed_at, reason);
-
--- name: mark_due
--- Minutes to roll up again.
-insert into rollup_due (partition, stride, time, device, marked)
-select %(partition)s, %(stride)s, d.time, d.device, nextval('rollup_mark_seq')
-from unnest(%(time)s::timestamptz[], %(device)s::integer[]) as d (time, device)
-on conflict (time, partition, device, stride) do update set marked = excluded.marked;
 
 -- name: note_break
 -- A break between database and stream, said once.

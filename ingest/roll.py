@@ -43,7 +43,7 @@ class Roll:
         self._minute = minute
         self._batches: list[int] = []
         self._sequences: list[int] = []
-        self._pending: list[tuple[int, Scans]] = []
+        self._pending: list[tuple[NDArray[np.int64], Scans]] = []
         self._scans = 0
         self._digests: dict[int, hashlib._Hash] = {}
         self._facts = minutes.merged([])
@@ -54,12 +54,30 @@ class Roll:
         """When the open minute ends, in µs; None when none is open."""
         return (self._minute + 1) * MINUTE_US if self._batches else None
 
-    def take(self, recorded_us: int, batches: Sequence[Stored]) -> None:
-        """Take batches that were recorded at `recorded_us`; another minute than the open one begins anew."""
+    def take(self, recorded_us: int, batches: Sequence[Stored], scans: Scans | None = None) -> None:
+        """Take batches that were recorded at `recorded_us`; another minute than the open one begins anew.
+
+        scans: those of all `batches` in their order, where they have been put together already.
+        """
         if recorded_us // MINUTE_US != self._minute:
             self._begin(recorded_us // MINUTE_US)
-        for stored in batches:
-            self._take(stored)
+        if batches and not self._batches:
+            self.first_sequence = batches[0].accepted.message.stream_sequence
+        first = len(self._batches)
+        for place, stored in enumerate(batches, first):
+            header = stored.accepted.batch.header
+            self._batches.append(stored.id)
+            self._sequences.append(header.sequence)
+            for text in header.texts:
+                self._texts.setdefault(text.device, []).append(_Text(place, header.sequence, text))
+        parts = [stored.accepted.batch.scans for stored in batches]
+        whole = Scans.concatenate(parts) if scans is None else scans
+        if len(whole):
+            places = np.arange(first, len(self._batches))
+            self._pending.append((np.repeat(places, [len(part) for part in parts]), whole))
+            self._scans += len(whole)
+            if self._scans >= min(max(FEWEST, EACH * len(self._digests)), MOST):
+                self._digest()
 
     def close(self, recorded_us: int | None = None) -> list[DeviceMinutes]:
         """Return what is to be stored of the open minute, if at `recorded_us` it has ended, or at once without it.
@@ -71,27 +89,11 @@ class Roll:
         self._digest()
         return [DeviceMinutes(self._minute * MINUTE_US, list(self._batches), self._records())]
 
-    def _take(self, stored: Stored) -> None:
-        batch, place = stored.accepted.batch, len(self._batches)
-        if not self._batches:
-            self.first_sequence = stored.accepted.message.stream_sequence
-        self._batches.append(stored.id)
-        self._sequences.append(batch.header.sequence)
-        for text in batch.header.texts:
-            kept = self._texts.setdefault(text.device, [])
-            kept.append(_Text(place, batch.header.sequence, text))
-        if len(batch.scans):
-            self._pending.append((place, batch.scans))
-            self._scans += len(batch.scans)
-            if self._scans >= min(max(FEWEST, EACH * len(self._digests)), MOST):
-                self._digest()
-
     def _digest(self) -> None:
         """Digest what waits."""
         if not self._pending:
             return
-        sizes = [len(scans) for _, scans in self._pending]
-        place = np.repeat(np.array([place for place, _ in self._pending]), sizes)
+        place = np.concatenate([places for places, _ in self._pending])
         scans = Scans.concatenate([scans for _, scans in self._pending])
         low = np.array([sequence & 0xFFFFFFFF for sequence in self._sequences], np.uint32)
         found = canonical.arranged(scans, place, low[place])
@@ -103,7 +105,7 @@ class Roll:
             if digest is None:
                 digest = digests[device] = hashlib.sha256()
             digest.update(body[begin:stop])
-        self._facts = minutes.merged([self._facts, facts])
+        self._facts = minutes.added(self._facts, facts)
         self._pending, self._scans = [], 0
 
     def _records(self) -> NDArray[np.void]:

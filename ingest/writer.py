@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from ingest.copying import HEADER, TRAILER, scan_rows, text_rows
 from ingest.registry import QUERIES
-from ingest.writes import DeviceMinutes, Memory, Quarantined, Writes, due_minutes
+from ingest.writes import DeviceMinutes, Memory, Quarantined, WatchRow, Writes, due_minutes
 from muster.clock import to_datetime
 from muster.scans import Scans
 from store.engine import bounds, detect
@@ -30,11 +30,9 @@ def jsonb(value: Any) -> Jsonb:
 async def write(connection: Connection, writes: Writes, partition: int, stride: int, stream: str) -> None:
     """Write everything; the caller's transaction makes it all or nothing."""
     shared = {"partition": partition, "recorded_at": to_datetime(writes.recorded_us), "stride": stride}
-    if writes.batches:
-        await _write_scans(connection, writes, shared)
-        await _write_texts(connection, writes)
-        await _write_batches(connection, writes, shared)
-    await _write_positions(connection, writes, shared)
+    await _write_scans(connection, writes)
+    await _write_texts(connection, writes)
+    await _record(connection, writes, shared)
     await _write_watches(connection, writes, shared)
     await _write_presence(connection, writes, shared)
     await _write_gaps(connection, writes, shared)
@@ -51,12 +49,12 @@ async def write(connection: Connection, writes: Writes, partition: int, stride: 
         await _write_memory(connection, memory, shared, stream)
 
 
-async def _write_scans(connection: Connection, writes: Writes, shared: dict[str, Any]) -> None:
-    parts = [(stored.id, stored.accepted.batch.scans) for stored in writes.batches]
-    scans = Scans.concatenate([part for _, part in parts if len(part)])
+async def _write_scans(connection: Connection, writes: Writes) -> None:
+    scans = writes.scans
     if not len(scans):
         return
-    batch = np.repeat([number for number, _ in parts], [len(part) for _, part in parts])
+    sizes = [len(stored.accepted.batch.scans) for stored in writes.batches]
+    batch = np.repeat([stored.id for stored in writes.batches], sizes)
     first, end = bounds(writes.recorded_us)
     odd = (scans.time < first) | (scans.time >= end)
     if odd.any() and (await detect(connection)).hypertable:
@@ -64,9 +62,6 @@ async def _write_scans(connection: Connection, writes: Writes, shared: dict[str,
             await _copy(connection, query, scans.take(rows), batch[rows])
     else:
         await _copy(connection, "copy_scan", scans, batch)
-    minutes, devices = due_minutes(scans.time, scans.device, writes.recorded_us)
-    due = {**shared, "time": [to_datetime(minute) for minute in minutes], "device": devices}
-    await connection.execute(QUERIES["mark_due"], due)
 
 
 async def _copy(connection: Connection, query: str, scans: Scans, batch: NDArray[np.int64]) -> None:
@@ -85,10 +80,17 @@ async def _write_texts(connection: Connection, writes: Writes) -> None:
             await copy.write(HEADER + body + TRAILER)
 
 
-async def _write_batches(connection: Connection, writes: Writes, shared: dict[str, Any]) -> None:
+async def _record(connection: Connection, writes: Writes, shared: dict[str, Any]) -> None:
+    grown = [row for row in writes.watches.values() if row.stored]
+    if writes.batches or writes.positions or grown:
+        given = _batches(writes) | _positions(writes) | _grown(grown) | _due(writes)
+        await connection.execute(QUERIES["record"], {**shared, **given})
+
+
+def _batches(writes: Writes) -> dict[str, list[Any]]:
     batches = writes.batches
     headers = [stored.accepted.batch.header for stored in batches]
-    given = {
+    return {
         "id": [stored.id for stored in batches],
         "gateway": [header.gateway for header in headers],
         "epoch": [header.epoch for header in headers],
@@ -102,27 +104,33 @@ async def _write_batches(connection: Connection, writes: Writes, shared: dict[st
         "sha256": [stored.accepted.sha256 for stored in batches],
         "signature": [stored.accepted.signature for stored in batches],
     }
-    await connection.execute(QUERIES["insert_batches"], {**shared, **given})
 
 
-async def _write_positions(connection: Connection, writes: Writes, shared: dict[str, Any]) -> None:
-    if writes.positions:
-        given = {
-            "gateway": list(writes.positions),
-            "epoch": [epoch for epoch, _, _ in writes.positions.values()],
-            "sequence": [sequence for _, sequence, _ in writes.positions.values()],
-            "watched_until": [to_datetime(until) for _, _, until in writes.positions.values()],
-        }
-        await connection.execute(QUERIES["move_gateways"], {**shared, **given})
+def _positions(writes: Writes) -> dict[str, list[Any]]:
+    return {
+        "moved": list(writes.positions),
+        "to_epoch": [epoch for epoch, _, _ in writes.positions.values()],
+        "to_sequence": [sequence for _, sequence, _ in writes.positions.values()],
+        "watched_until": [to_datetime(until) for _, _, until in writes.positions.values()],
+    }
+
+
+def _grown(rows: list[WatchRow]) -> dict[str, list[Any]]:
+    return {
+        "watch": [row.id for row in rows],
+        "valid_to": _instants(rows, lambda row: row.valid_to),
+        "ended": [row.ended for row in rows],
+    }
+
+
+def _due(writes: Writes) -> dict[str, list[Any]]:
+    minutes, devices = due_minutes(writes.scans.time, writes.scans.device, writes.recorded_us)
+    return {"time": [to_datetime(minute) for minute in minutes], "device": devices}
 
 
 async def _write_watches(connection: Connection, writes: Writes, shared: dict[str, Any]) -> None:
     new = [row for row in writes.watches.values() if not row.stored]
-    grown = [row for row in writes.watches.values() if row.stored]
     plain = ("id", "span", "enterprise", "gateway", "epoch", "live", "ended")
-    if grown:
-        given = {**_columns(grown, ("id", "ended")), "valid_to": _instants(grown, lambda row: row.valid_to)}
-        await connection.execute(QUERIES["extend_watches"], {**shared, **given})
     if new:
         given = _columns(new, plain) | {
             "valid_from": _instants(new, lambda row: row.valid_from),

@@ -10,6 +10,7 @@ from ingest.intake import Accepted, Message
 from muster.clock import SECOND_US
 from muster.events import Event
 from muster.presence import Transition
+from muster.scans import Scans
 
 MINUTE_US = 60 * SECOND_US
 RECENT_US = 2 * MINUTE_US
@@ -161,6 +162,14 @@ class Writes:
     """By gateway and device: those of `sessions` that have not ended."""
     positions: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     """By gateway: epoch, sequence, watched_until (µs) of its last batch."""
+    _scans: Scans | None = None
+
+    @property
+    def scans(self) -> Scans:
+        """The scans of all batches, in their order; to be asked for when no batch is added any more."""
+        if self._scans is None:
+            self._scans = Scans.concatenate([stored.accepted.batch.scans for stored in self.batches])
+        return self._scans
 
 
 def due_minutes(
@@ -178,11 +187,28 @@ def due_minutes(
     minutes: list[int] = np.unique(minute[starts][recent[starts]]).tolist()
     devices = [0] * len(minutes)
     if not recent.all():
-        late, which = np.unique(minute[~recent], return_inverse=True)
-        pairs = np.unique((which.astype(np.int64) << 32) | device[~recent])
-        _, limits = np.unique(pairs >> 32, return_index=True)
-        for number, group in zip(late.tolist(), np.split(pairs, limits[1:]), strict=True):
-            few = (group & 0xFFFFFFFF).tolist() if len(group) <= FEW else [0]
-            minutes += [number] * len(few)
-            devices += few
+        late = _late(minute[~recent], device[~recent])
+        minutes += [number for number, _ in late]
+        devices += [few for _, few in late]
     return [number * MINUTE_US for number in minutes], devices
+
+
+def _late(minute: NDArray[np.int64], device: NDArray[np.int32]) -> list[tuple[int, int]]:
+    """Return the minutes of scans that came late, each with a device or with 0, and many devices not even sorted."""
+    starts = np.flatnonzero(np.diff(minute, prepend=minute[0] - 1))
+    runs = zip(minute[starts].tolist(), starts.tolist(), [*starts[1:].tolist(), len(minute)], strict=True)
+    whole = {
+        number
+        for number, begin, end in runs
+        if end - begin > FEW and len(set(device[begin : min(end, begin + 4 * FEW)].tolist())) > FEW
+    }
+    rest = ~np.isin(minute, list(whole))
+    late, which = np.unique(minute[rest], return_inverse=True)
+    pairs = np.unique((which.astype(np.int64) << 32) | device[rest])
+    few: dict[int, list[int]] = {}
+    for number, one in zip(late[pairs >> 32].tolist(), (pairs & 0xFFFFFFFF).tolist(), strict=True):
+        few.setdefault(number, []).append(one)
+    marks = [(number, 0) for number in sorted(whole)]
+    for number, of in few.items():
+        marks += [(number, one) for one in (of if len(of) <= FEW else [0])]
+    return marks

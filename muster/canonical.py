@@ -51,17 +51,17 @@ def arranged(scans: Scans, batch: NDArray[np.int64], sequence: NDArray[np.uint32
     batch: (n,), the place of each scan's batch, never falling. sequence: (n,), the low bits of its sequence.
     """
     index = np.argsort(scans.device, kind="stable")
-    if len(index) and not _rises(scans, batch, index):
+    is_settled = _rises(scans, batch, index)
+    if not is_settled:
         index = np.lexsort((scans.received, scans.first, scans.time, batch, scans.device))
-    rows = _alike(scans, sequence)
-    if rows is not None:
-        body = rows[index].reshape(-1)
-        offsets = np.arange(len(index) + 1) * rows.shape[1]
+    size = scans.size
+    if size and (scans.quality is None or not scans.quality.any()):
+        body, offsets = _alike(scans, sequence, index, size)
     else:
         body, offsets = _unlike(scans.take(index), sequence[index])
-    _settle_ties(scans, batch, index, body, offsets)
-    device = scans.device[index]
-    starts = np.flatnonzero(np.diff(device, prepend=-1))
+    if not is_settled:
+        _settle_ties(scans, batch, index, body, offsets)
+    starts = np.flatnonzero(np.diff(scans.device[index], prepend=-1))
     return Arranged(body, offsets, index, starts)
 
 
@@ -99,16 +99,13 @@ def _rises(scans: Scans, batch: NDArray[np.int64], index: NDArray[np.intp]) -> b
     return not bool((same & (time[1:] <= time[:-1])).any())
 
 
-def _alike(scans: Scans, sequence: NDArray[np.uint32]) -> NDArray[np.uint8] | None:
-    """Return (n, bytes) of scans that all have the same length and only Good qualities; None when they differ."""
-    if not len(scans) or (scans.quality is not None and scans.quality.any()):
-        return None
-    size = int(scans.offsets[1] - scans.offsets[0])
-    if int(scans.offsets[0]) or (np.diff(scans.offsets) != size).any():
-        return None
-    rows = _rows(scans, sequence, slice(None), size, judged=False)
-    rows["value"] = _bits(scans.value).reshape(len(scans), size)
-    return rows.view(np.uint8).reshape(len(scans), -1)
+def _alike(
+    scans: Scans, sequence: NDArray[np.uint32], index: NDArray[np.intp], size: int
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return the bytes at `index` of scans that all hold `size` values, all Good, and their (n + 1,) offsets."""
+    rows = _rows(scans, sequence, index, size, judged=False)
+    rows["value"] = _bits(scans.value).reshape(-1, size).take(index, 0)
+    return rows.view(np.uint8), np.arange(len(index) + 1) * rows.itemsize
 
 
 def _unlike(scans: Scans, sequence: NDArray[np.uint32]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -138,7 +135,7 @@ def _unlike(scans: Scans, sequence: NDArray[np.uint32]) -> tuple[NDArray[np.uint
 def _rows(
     scans: Scans,
     sequence: NDArray[np.uint32],
-    group: NDArray[np.intp] | slice,
+    group: NDArray[np.intp],
     size: int,
     *,
     judged: bool,

@@ -25,9 +25,17 @@ RECORD = np.dtype(
 )
 """One device in one minute: how much was stored, from when to when (µs), and the SHA-256 of its canonical bytes."""
 
-_COUNTS = ("scans", "texts", "readings", "good")
-_FIRST = ("first_time", "first_received")
-_LAST = ("last_time", "last_received")
+_MERGED = {
+    "scans": np.add,
+    "texts": np.add,
+    "readings": np.add,
+    "good": np.add,
+    "first_time": np.minimum,
+    "first_received": np.minimum,
+    "last_time": np.maximum,
+    "last_received": np.maximum,
+}
+"""How records of one device become one."""
 
 
 def of_scans(scans: Scans, found: Arranged) -> NDArray[np.void]:
@@ -40,14 +48,14 @@ def of_scans(scans: Scans, found: Arranged) -> NDArray[np.void]:
     if not len(records):
         return records
     present = scans.value.view(np.uint64) != NULL_BITS
-    good = present
-    if scans.quality is not None:
-        good = present & (scans.quality == 0)
-        present = present | (scans.quality != 0)
+    readings = good = sums(present, scans.offsets)[found.index]
+    if scans.quality is not None and scans.quality.any():
+        good = sums(present & (scans.quality == 0), scans.offsets)[found.index]
+        readings = sums(present | (scans.quality != 0), scans.offsets)[found.index]
     records["device"] = scans.device[found.index[starts]]
     records["scans"] = np.diff(np.append(starts, len(found.index)))
-    records["readings"] = np.add.reduceat(sums(present, scans.offsets)[found.index], starts)
-    records["good"] = np.add.reduceat(sums(good, scans.offsets)[found.index], starts)
+    records["readings"] = np.add.reduceat(readings, starts)
+    records["good"] = np.add.reduceat(good, starts)
     for kind, column in (("time", scans.time), ("received", scans.received)):
         ordered = column[found.index]
         records[f"first_{kind}"] = np.minimum.reduceat(ordered, starts)
@@ -73,7 +81,25 @@ def merged(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
     starts = np.flatnonzero(np.diff(every["device"].astype(np.int64), prepend=-1))
     records = every[starts]
     if len(records):
-        for names, ufunc in ((_COUNTS, np.add), (_FIRST, np.minimum), (_LAST, np.maximum)):
-            for name in names:
-                records[name] = ufunc.reduceat(every[name].astype(np.int64), starts)
+        for name, ufunc in _MERGED.items():
+            records[name] = ufunc.reduceat(every[name].astype(np.int64), starts)
     return records
+
+
+def added(records: NDArray[np.void], more: NDArray[np.void]) -> NDArray[np.void]:
+    """Return `merged` of two parts that each have one record for each of their devices, by device.
+
+    Where the first part knows all devices of the second, as in the midst of a minute, nothing is to be sorted.
+    """
+    if not len(records):
+        return more
+    place: NDArray[np.intp] | slice = slice(None)
+    known, told = (part["device"].astype(np.int64) for part in (records, more))
+    if not np.array_equal(known, told):
+        place = np.searchsorted(known, told)
+        if not np.array_equal(known[np.minimum(place, len(known) - 1)], told):
+            return merged([records, more])
+    whole = records.copy()
+    for name, ufunc in _MERGED.items():
+        whole[name][place] = ufunc(records[name][place].astype(np.int64), more[name].astype(np.int64))
+    return whole

@@ -96,6 +96,14 @@ class Scans:
             quality,
         )
 
+    @property
+    def size(self) -> int:
+        """How many values each scan holds, when all of at least one hold as many; 0 when they differ."""
+        if not len(self):
+            return 0
+        size, left = divmod(len(self.value), len(self))
+        return size if not left and (self.offsets[1:] - self.offsets[:-1] == size).all() else 0
+
     def take(self, index: NDArray[np.intp]) -> "Scans":
         """Return the scans at `index` ((k,) integers), in that order."""
         sizes = np.diff(self.offsets)[index]
@@ -147,6 +155,8 @@ def sums(values: NDArray[np.bool_], offsets: NDArray[np.int32]) -> NDArray[np.in
     """Return how many of each scan's values, (m,) bool, are true: (n,)."""
     if values.all():
         return np.diff(offsets).astype(np.int64)
+    if not values.any():
+        return np.zeros(len(offsets) - 1, np.int64)
     running = np.concatenate([[0], np.cumsum(values)])
     counted: NDArray[np.int64] = running[offsets[1:]] - running[offsets[:-1]]
     return counted

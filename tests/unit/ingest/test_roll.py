@@ -123,17 +123,20 @@ def expected(batches: list[tuple[int, list[Scan], list[TextReading]]]) -> dict[i
     return found
 
 
-@given(batches=BATCHES, pieces=st.integers(1, 12))
+@given(batches=BATCHES, pieces=st.integers(1, 12), together=st.integers(1, 3))
 def test_digests_are_those_of_the_definition_whatever_waits_together(
-    batches: list[tuple[int, list[Scan], list[TextReading]]], pieces: int
+    batches: list[tuple[int, list[Scan], list[TextReading]]], pieces: int, together: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(roll, "FEWEST", pieces)
         patch.setattr(roll, "EACH", 0)
         made = Roll()
-        for number, (sequence, scans, texts) in enumerate(batches, 1):
-            made.take(AT + number, [stored(number, sequence, scans, texts)])
-            assert made.close(AT + number) == []
+        items = [stored(number, *batch) for number, batch in enumerate(batches, 1)]
+        for first in range(0, len(items), together):
+            group = items[first : first + together]
+            scans = Scans.concatenate([item.accepted.batch.scans for item in group])
+            made.take(AT + first, group, scans if together > 1 else None)
+            assert made.close(AT + first) == []
         closed = made.close(AT + MINUTE_US)
     if not batches:
         assert closed == []

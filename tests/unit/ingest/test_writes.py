@@ -31,3 +31,23 @@ def test_many_devices_of_a_past_minute_mark_their_partition() -> None:
     numbers = np.arange(1, FEW + 2, dtype=np.int32)
     assert due_minutes(past, numbers, NOW)[1] == [0]
     assert due_minutes(past[1:], numbers[1:], NOW)[1] == numbers[1:].tolist()
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.integers(1, 12), st.integers(1, 12)),
+        max_size=6,
+    )
+)
+def test_a_past_minute_is_marked_whole_just_when_many_devices_came_into_it(
+    runs: list[tuple[int, int, int]],
+) -> None:
+    scans = [(minute, device) for minute, first, count in runs for device in range(first, first + count)]
+    time = np.array([NOW - (60 + minute) * MINUTE_US for minute, _ in scans], np.int64)
+    devices_of: dict[int, set[int]] = {}
+    for at, (_, device) in zip(time.tolist(), scans, strict=True):
+        devices_of.setdefault(at // MINUTE_US * MINUTE_US, set()).add(device)
+    marks = due_minutes(time, np.array([device for _, device in scans], np.int32), NOW)
+    assert sorted(zip(*marks, strict=True)) == sorted(
+        (minute, one) for minute, of in devices_of.items() for one in (of if len(of) <= FEW else {0})
+    )

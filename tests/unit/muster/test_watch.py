@@ -188,6 +188,92 @@ def test_no_device_has_two_transitions_at_one_instant(inputs: list[Input]) -> No
     assert [t.at for t in found] == sorted(t.at for t in found)
 
 
+class Slow(Watch):
+    """A watch that looks at each arrival singly, however steady all of them are."""
+
+    def _stay(self, scans: Scans, until_us: int) -> bool:
+        return False
+
+
+@dataclass(frozen=True)
+class Step:
+    """A batch that ends `after` the one before, with everything in it told by when before or after its end.
+
+    scans: device, source time, receive time, quality, how, value; events: kind, time.
+    """
+
+    after: int
+    scans: list[tuple[int, int, int, int, How, float]]
+    events: list[tuple[str, int]]
+    window: int | None
+    released: int | None
+
+
+AGO = st.integers(-60, 10)
+STEADY = st.builds(
+    lambda devices, time, how: [(device, time, -1, 0, how, 1.0) for device in devices],
+    st.sampled_from((DEVICES, DEVICES, (3,), (*DEVICES, 99))),
+    st.sampled_from((-1, -1, -30, -60)),
+    st.sampled_from((How.SOLICITED, How.SOLICITED, How.UNSOLICITED)),
+)
+STEPS = st.lists(
+    st.builds(
+        Step,
+        after=st.integers(0, 50),
+        scans=STEADY
+        | STEADY
+        | st.lists(
+            st.tuples(
+                st.sampled_from((*DEVICES, 99)),
+                AGO,
+                AGO,
+                st.sampled_from((0, 0, 0, 200)),
+                st.sampled_from((How.SOLICITED, How.SOLICITED, How.UNSOLICITED, How.HISTORY)),
+                st.sampled_from((1.0, 1.0, NULL)),
+            ),
+            max_size=4,
+        ),
+        events=st.just([])
+        | st.just([])
+        | st.lists(st.tuples(st.sampled_from((*EVENTS, "clock")), AGO), max_size=2),
+        window=st.sampled_from((None, None, None, 5, 60)),
+        released=st.sampled_from((None, None, None, None, 3, 99)),
+    ),
+    max_size=10,
+)
+
+
+def happened(kind: str, at: int) -> Event:
+    return (
+        clock(at, 30 if at % 3 else -30)
+        if kind == "clock"
+        else Event(kind, 3, at, reason="timeout" * (at % 2))
+    )  # type: ignore[arg-type]
+
+
+@given(STEPS)
+def test_steady_devices_taken_up_together_stand_where_they_would_singly(steps: list[Step]) -> None:
+    watches, until = [Watch(SINCE), Slow(SINCE)], SINCE
+    for each in watches:
+        each.keep(np.array(DEVICES, np.int32), np.full(len(DEVICES), WINDOW))
+        batch(each, [Input(SINCE, device, "good") for device in DEVICES], SINCE)
+    for step in steps:
+        until += step.after
+        builder = ScanBuilder()
+        for device, time, received, quality, how, value in step.scans:
+            judged = np.array([quality], np.int16) if quality else None
+            builder.add(device, until + time, until + received, 1, np.array([value]), judged, how)
+        scans, events = builder.build(), [happened(kind, until + at) for kind, at in step.events]
+        told = [each.advance(scans, events, until) for each in watches]
+        for number, each in enumerate(watches):
+            if step.window is not None:
+                each.keep(np.array([7], np.int32), np.array([step.window]))
+            if step.released is not None:
+                told[number] += each.release(np.array([step.released], np.int32))
+        assert told[0] == told[1]
+        assert watches[0].to_bytes() == watches[1].to_bytes()
+
+
 def test_history_is_no_answer() -> None:
     watch = started()
     batch(watch, [Input(SINCE + 5, 3, "history")], SINCE + 10)
@@ -248,6 +334,17 @@ def test_an_offset_holds_for_what_is_received_after_it_was_measured() -> None:
     for one in (watch, again, watch.resume(SINCE + 6)[0]):
         one.advance(said_by_a_slow_clock(SINCE + 8), [], SINCE + 9)
         assert one.state_of(3) is State.CONNECTED
+
+
+def test_a_clock_that_goes_ahead_is_allowed_for_among_steady_devices_too() -> None:
+    watch = started()
+    batch(watch, [Input(SINCE + 1, 3, "good")], SINCE + 2)
+    watch.advance(Scans.empty(), [clock(SINCE + 3, 2 * WINDOW)], SINCE + 3)
+    builder = ScanBuilder()
+    builder.add(3, SINCE + 5, SINCE + 5, 1, np.array([1.0]), None, How.UNSOLICITED)
+    watch.advance(builder.build(), [], SINCE + 6)
+    batch(watch, [], SINCE + 1 + WINDOW + 1)
+    assert watch.state_of(3) is State.RESPONDING
 
 
 def test_a_memory_written_before_clocks_were_kept_is_understood() -> None:
