@@ -71,6 +71,8 @@ class Link(Protocol):
 class StreamLink(asyncio.BufferedProtocol):
     """What TCP, TLS and RTU over TCP share."""
 
+    __slots__ = ("_bytes", "_closed", "_filled", "_listener", "_transport", "_view", "_write", "ended")
+
     def __init__(self, listener: Listener) -> None:
         self.ended = ""
         self._listener = listener
@@ -78,12 +80,10 @@ class StreamLink(asyncio.BufferedProtocol):
         self._view = memoryview(self._bytes)
         self._filled = 0
         self._closed = False
-        self._transport: asyncio.Transport
-        self._write: Callable[[bytes], None]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._write = self._transport.write
+        self._write: Callable[[bytes], None] = self._transport.write
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._closed:
@@ -120,6 +120,8 @@ class StreamLink(asyncio.BufferedProtocol):
 class MbapLink(StreamLink):
     """Modbus TCP, and the same under TLS: replies carry the number of their request."""
 
+    __slots__ = ("_abandoned", "_expected", "_expected_length", "_number", "_waiting")
+
     def __init__(self, listener: Listener) -> None:
         super().__init__(listener)
         self._number = 0
@@ -129,14 +131,12 @@ class MbapLink(StreamLink):
         self._abandoned: deque[int] = deque(maxlen=_REMEMBERED)
 
     def send(self, request: Request) -> float:
-        self._number = (self._number + 1) & 0xFFFF
-        number = self._number.to_bytes(2, "big")
+        self._number = count = (self._number + 1) & 0xFFFF
+        number = count.to_bytes(2, "big")
         self._waiting = request
         if request.mbap_head is not None:
             self._expected = number + request.mbap_head
-            self._expected_length = _HEAD_LENGTH + (request.size or 0)
-        else:
-            self._expected_length = 0
+        self._expected_length = request.mbap_length
         self._write(number + request.mbap)
         return 0.0
 
@@ -242,6 +242,8 @@ class RtuFrames:
 
 class RtuStreamLink(StreamLink):
     """RTU frames through a TCP tunnel: without numbers, so a late reply can only be told by closing."""
+
+    __slots__ = ("_frames",)
 
     def __init__(self, listener: Listener) -> None:
         super().__init__(listener)

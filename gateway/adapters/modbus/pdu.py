@@ -71,7 +71,7 @@ class Request:
 
     size: bytes of values in a read's answer; echo: the exact reply to a write; both None for an identification.
     mbap: the request on TCP without its transaction number; mbap_head: what its right answer begins with, behind the
-    same number. rtu: the request on a serial line.
+    same number; mbap_length: of that answer in all, 0 where it is not known. rtu: the request on a serial line.
     """
 
     unit: int
@@ -81,6 +81,7 @@ class Request:
     echo: bytes | None = None
     mbap: bytes = field(init=False)
     mbap_head: bytes | None = field(init=False)
+    mbap_length: int = field(init=False)
     rtu: bytes = field(init=False)
 
     def __post_init__(self) -> None:
@@ -90,6 +91,7 @@ class Request:
             head = struct.pack(">HHBBB", 0, 3 + self.size, self.unit, self.function, self.size)
         object.__setattr__(self, "mbap", struct.pack(">HH", 0, len(frame)) + frame)
         object.__setattr__(self, "mbap_head", head)
+        object.__setattr__(self, "mbap_length", 0 if self.size is None else 9 + self.size)
         object.__setattr__(self, "rtu", with_crc(frame))
 
 
