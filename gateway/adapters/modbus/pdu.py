@@ -8,6 +8,7 @@ function code as success. `check` is the only judge of a reply: a value is never
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from gateway.adapters.modbus.config import BIT_TABLES, Table
 from gateway.adapters.modbus.rtu import with_crc
@@ -95,8 +96,9 @@ class Request:
         object.__setattr__(self, "rtu", with_crc(frame))
 
 
+@lru_cache(4096)
 def read(unit: int, table: Table, start: int, count: int) -> Request:
-    """Ask for `count` registers or bits (functions 1 to 4)."""
+    """Ask for `count` registers or bits (functions 1 to 4). What many devices are asked alike is made once."""
     function = READ_FUNCTIONS[table]
     size = (count + 7) // 8 if table in BIT_TABLES else 2 * count
     return Request(unit, function, struct.pack(">BHH", function, start, count), size=size)

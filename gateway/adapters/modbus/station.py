@@ -7,6 +7,7 @@ a gap (`gaps.py`).
 """
 
 import math
+from array import array
 from collections.abc import Callable
 from typing import Any
 
@@ -132,7 +133,7 @@ class Station:
         self._due_us = 0
         self._polls = 0
         self._answers = 0
-        self._latencies = [0.0] * _LATENCIES
+        self._latencies = array("f", bytes(4 * _LATENCIES))
         self._errors: dict[str, int] = {}
         self._error = ""
         self._last_error = ""
