@@ -164,6 +164,7 @@ class Collector:
         if (
             slot is None
             or value.size == 0
+            or len(value) != len(devices)
             or first < 1
             or not EARLIEST_US <= time <= LATEST_US
             or self.fence()

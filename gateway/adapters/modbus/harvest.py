@@ -25,13 +25,19 @@ _FEW = 4
 
 
 class Harvest:
-    """What came and is not yet put. failed: told of an error, which only a mistake here can make."""
+    """What came and is not yet put.
+
+    failed: told of an error, which only a mistake here can make. now: the loop's time in seconds, one object for all
+    lines, since each would be fetched from memory once for each poll.
+    """
 
     def __init__(self, sink: Sink, clock: Clock, failed: Callable[[Exception], None]) -> None:
         self._sink = sink
         self._clock = clock
         self._failed = failed
-        self._call_soon = asyncio.get_running_loop().call_soon
+        loop = asyncio.get_running_loop()
+        self.now = loop.time
+        self._call_soon = loop.call_soon
         self._came: dict[Decoder, tuple[list[Station], list[bytes]]] = {}
 
     def add(self, station: "Station", decoder: Decoder, answer: bytes) -> None:

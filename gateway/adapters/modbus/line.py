@@ -56,14 +56,14 @@ class Line:
     """The connection to one host and port, or one serial port.
 
     up, down: told when a session begins or ends. busy: where the line stands while a request waits for its answer.
-    lull: told with an answer after which no line waits for another. open: whether jobs are taken, for a session
-    stands, or is being opened with hope. alone: whether one device only is on the line. sent_at: when the request
-    that waits, or was last answered, was sent. writing: held while a write's requests belong together.
+    lull: told with an answer after which no line waits for another. now: the loop's time, in seconds. open: whether
+    jobs are taken, for a session stands, or is being opened with hope. alone: whether one device only is on the line.
+    sent_at: when the request that waits, or was last answered, was sent. writing: held while a write's requests
+    belong together.
     """
 
     __slots__ = (
         "_busy",
-        "_deadline",
         "_down",
         "_ended",
         "_job",
@@ -93,6 +93,7 @@ class Line:
         down: Callable[[str, dict[str, int | str]], None],
         busy: "set[Line]",
         lull: Callable[[], None],
+        now: Callable[[], float],
     ) -> None:
         self.settings = settings
         self.connect_timeout_s = 3.0
@@ -109,13 +110,12 @@ class Line:
         self._link: Link | None = None
         self._queue: deque[Job] = deque()
         self._job: Job | None = None
-        self._deadline = 0.0
         self._silences = 0
         self._violations = 0
         self._worked = False
         self._rest = Rest(_FIRST_REST_S)
         self._ended = asyncio.Event()
-        self.now = asyncio.get_running_loop().time
+        self.now = now
 
     @property
     def connected(self) -> bool:
@@ -167,11 +167,11 @@ class Line:
         self._give_up(Silence(reason, detail))
         await asyncio.sleep(self._rest.extend(self.now(), self.backoff_max_s))
 
-    def put(self, job: Job, *, first: bool = False) -> None:
-        """Ask `job` in its turn; `first`: before the polls, for what somebody waits for."""
+    def put(self, job: Job, now: float, *, first: bool = False) -> None:
+        """Ask `job` in its turn; `first`: before the polls, for what somebody waits for. now: the loop's time in s."""
         link = self._link
         if self._job is None and link is not None:
-            self._send(link, job)
+            self._send(link, job, now)
         elif first:
             self._queue.appendleft(job)
         else:
@@ -189,7 +189,7 @@ class Line:
 
     def tick(self, now: float) -> None:
         """Look at the clock (the loop's, in seconds): has the request that waits waited too long?"""
-        if self._job is not None and now >= self._deadline:
+        if self._job is not None and now >= self.sent_at + self._job.timeout_s:
             self._time_out(self._job)
 
     # What the link tells.
@@ -266,13 +266,13 @@ class Line:
         """Send the next job's request, if the line is free."""
         link = self._link
         if self._job is None and link is not None and self._queue:
-            self._send(link, self._queue.popleft())
+            self._send(link, self._queue.popleft(), self.now())
 
-    def _send(self, link: Link, job: Job) -> None:
+    def _send(self, link: Link, job: Job, now: float) -> None:
         self._job = job
         self._busy.add(self)
-        self.sent_at = sent_at = self.now() + link.send(job.request)
-        self._deadline = sent_at + job.timeout_s
+        pause_s = link.send(job.request)
+        self.sent_at = now + pause_s if pause_s else now
 
     def _free(self) -> None:
         self._job = None
@@ -350,7 +350,7 @@ async def ask(line: Line, request: Request, timeout_s: float) -> bytes:
     if not line.open:
         raise Silence(line.reason)
     exchange = Exchange(request, timeout_s)
-    line.put(exchange, first=True)
+    line.put(exchange, line.now(), first=True)
     try:
         return await exchange.done
     finally:

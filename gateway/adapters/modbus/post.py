@@ -35,7 +35,7 @@ class Post:
         group: asyncio.TaskGroup,
     ) -> None:
         self.stations: dict[int, Station] = {}
-        self.line = Line(settings, self._up, self._down, busy, harvest.lull)
+        self.line = Line(settings, self._up, self._down, busy, harvest.lull, harvest.now)
         self._sink = sink
         self._harvest = harvest
         self._decoders = decoders

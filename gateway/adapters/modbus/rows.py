@@ -51,7 +51,7 @@ class _Part(NamedTuple):
                 odd = ~clean.all(axis=1)
         if self.sentinels is not None:
             columns, words = self.sentinels
-            absent = (raw[:, columns] == words).any(axis=1)
+            absent: NDArray[np.bool_] = np.equal(raw[:, columns], words).any(axis=1)
             odd = absent if odd is None else odd | absent
         return odd
 

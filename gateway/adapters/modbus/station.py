@@ -170,6 +170,7 @@ class Station:
 
         now: the loop's time in seconds; now_us: µs since 1970.
         """
+        line = self._line
         planned = missed >= 0
         if missed > 0:
             late_us = round(missed * self.device.interval_s * 1e6)
@@ -178,10 +179,10 @@ class Station:
         if self._queued:
             if planned:
                 self._troubled = True
-                self._gaps.hold(now_us, "modbus.slow" if self._line.serving(self) else "modbus.line-busy")
+                self._gaps.hold(now_us, "modbus.slow" if line.serving(self) else "modbus.line-busy")
             return
-        if not self._line.open:
-            self._skip(now_us, self._line.reason, planned)
+        if not line.open:
+            self._skip(now_us, line.reason, planned)
             return
         if now < self._rest.until:
             self._skip(now_us, self._rest.reason, planned)
@@ -189,11 +190,11 @@ class Station:
         if self._split_at is not None and now > self._split_at + _PLAN_KEPT_S:
             self._split_at = None
             self._compile(self._whole_plan())
-        if now >= self.identify_at and self._line.connected:
+        if now >= self.identify_at and line.connected:
             self._identify(self)
         self._queued, self._planned, self._due_us = True, planned, now_us
         self._polls += 1
-        self._line.put(self)
+        line.put(self, now)
 
     def answer(self, values: bytes | memoryview) -> bool:
         """Take a block's values; return whether there is another block to ask for."""
