@@ -48,10 +48,10 @@ class _Part(NamedTuple):
         if self.doubtful:
             clean = np.isfinite(raw) if self.dtype.kind == "f" else np.abs(raw.astype(np.float64)) < _EXACT
             if not clean.all():
-                odd = ~clean.all(axis=1)
+                odd = np.logical_not(clean.all(axis=1))
         if self.sentinels is not None:
             columns, words = self.sentinels
-            absent: NDArray[np.bool_] = np.equal(raw[:, columns], words).any(axis=1)
+            absent = np.asarray((raw[:, columns] == words).any(axis=1))
             odd = absent if odd is None else odd | absent
         return odd
 
