@@ -7,7 +7,7 @@ never delays another. It reports only through its `Sink`, and it sets the origin
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -43,6 +43,18 @@ class Sink(Protocol):
 
     def good(self, device: int, time: int, received: int, first: int, value: bytes, how: How) -> None:
         """Put one scan of which every value is Good: `value` holds float64, as the bytes of an array."""
+        ...
+
+    def rows(
+        self,
+        devices: Sequence[int],
+        time: int,
+        received: int,
+        first: int,
+        value: NDArray[np.float64],
+        how: How,
+    ) -> None:
+        """Put one scan of each of n devices, every value Good: `value` is (n, k), otherwise as `scan`."""
         ...
 
     def text(self, reading: TextReading) -> None:

@@ -4,13 +4,13 @@ Outside a watch no scan is kept. But sessions open and end then, too, and device
 each device waits, and is said first in the next watch.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.slots import SCAN_HEAD, Notice, Slot, put_scans, scans_of
+from gateway.slots import SCAN_HEAD, Notice, Slot, heads_of, put_scans, scans_of
 from gateway.watch import Break
 from muster.clock import EARLIEST_US, LATEST_US
 from muster.events import Event, TextReading
@@ -149,6 +149,34 @@ class Collector:
         slot.values += value
         self.scans += 1
         self.readings += count
+
+    def rows(
+        self,
+        devices: Sequence[int],
+        time: int,
+        received: int,
+        first: int,
+        value: NDArray[np.float64],
+        how: How,
+    ) -> None:
+        """Put one scan of Good values of each of `devices`; refused like those of `scan`."""
+        slot = self._slot
+        if (
+            slot is None
+            or value.size == 0
+            or len(value) != len(devices)
+            or first < 1
+            or not EARLIEST_US <= time <= LATEST_US
+            or self.fence()
+        ):
+            self.refused += len(devices)
+            return
+        if not slot.heads:
+            self.on_first()
+        slot.heads += heads_of(devices, time, received, first, value.shape[1], how)
+        slot.values += value.tobytes()
+        self.scans += len(devices)
+        self.readings += value.size
 
     def text(self, reading: TextReading) -> None:
         """Put one text reading."""

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muster.events import Event, TextReading
-from muster.scans import Scans
+from muster.scans import How, Scans
 
 MAGIC = b"MJR1"
 _HEAD = struct.Struct("<4sIQQqqIIII")
@@ -116,6 +116,14 @@ def scans_of(slots: Sequence[Slot]) -> Scans:
         value,
         quality,
     )
+
+
+def heads_of(devices: Sequence[int], time: int, received: int, first: int, count: int, how: How) -> bytes:
+    """Return the heads of one scan of each of `devices`, alike but for the device."""
+    head = SCAN_HEAD.pack(0, time, received, first, count, how, False)
+    heads = np.frombuffer(bytearray(head * len(devices)), _SCAN_HEAD_TYPE)
+    heads["device"] = devices
+    return heads.tobytes()
 
 
 def put_scans(slot: Slot, scans: Scans) -> None:

@@ -1,7 +1,7 @@
 """A room's sink in the tests: it keeps what the room says, scans in whatever form a test compares."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -56,6 +56,18 @@ class Hearing(ABC, Generic[S]):
 
     def good(self, device: int, time: int, received: int, first: int, value: bytes, how: How) -> None:
         self.scan(device, time, received, first, np.frombuffer(value), None, how)
+
+    def rows(
+        self,
+        devices: Sequence[int],
+        time: int,
+        received: int,
+        first: int,
+        value: NDArray[np.float64],
+        how: How,
+    ) -> None:
+        for device, row in zip(devices, value, strict=True):
+            self.scan(device, time, received, first, row, None, how)
 
     def text(self, reading: TextReading) -> None:
         self.texts.append(reading)

@@ -165,8 +165,7 @@ async def _either(line: Line, first: pdu.Request, other: pdu.Request, timeout_s:
 
 def _values(block: Block, answer: bytes, now_us: int) -> list[Value]:
     decoder = Decoder([block])
-    decoder.image[:] = answer
-    decoded = decoder.decode()
+    decoded = decoder.decode(answer)
     texts = {text.position: text for text in decoded.texts}
     values = []
     for place in block.places:

@@ -1,21 +1,23 @@
-"""From registers to a scan: a decoder compiled once per device, run once per poll.
+"""From registers to a scan: a decoder compiled once for all devices of one layout, run once per poll.
 
-All answers of one poll are laid into one byte `image`, each at its block's span. `decode` unpacks every value of one
-byte order with one compiled `struct` (unused bytes are padding of the format), puts them in the order of the tags'
+All answers of one poll are laid into one `image` of bytes, each at its block's span. `decode` unpacks every value of
+one byte order with one compiled `struct` (unused bytes are padding of the format), puts them in the order of the tags'
 positions with one `itemgetter`, and makes one array of them, which is scaled as a whole. The other byte orders cost
 one pass more each: with the image's bytes swapped in pairs, big-endian reads "BADC" and little-endian "CDAB".
 
 A numpy gather, cast and take, which was the first form, cost 2.7 times as much for 10 float32, 1.7 times for 50 and 1.2
-times for 62, the most that one answer holds (medians of 9 pairs): its few calls cost more than they save.
+times for 62, the most that one answer holds (medians of 9 pairs): its few calls cost more than they save, until they
+are made for several devices at once (`rows.py`).
 
 float64 arithmetic is exactly `raw * scale + offset`; a tag without scale and offset keeps its bits. NaN means that the
 device has no value, infinity that it has none that can be represented. Integers beyond 2^53 and strings leave as text.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,7 @@ from numpy.typing import NDArray
 from gateway.adapters.modbus.blocks import Block
 from gateway.adapters.modbus.config import BIT_TABLES, Place
 from gateway.adapters.modbus.layout import Cell, byte_of, compile_cells, swap
+from gateway.adapters.modbus.rows import Rows
 from muster.quality import Quality
 from muster.scans import NULL
 
@@ -50,7 +53,11 @@ class Decoded(NamedTuple):
 
 
 class Decoder:
-    """Decodes the answers to `blocks`. Not shared between devices: `image` is its own."""
+    """Decodes the answers to `blocks`.
+
+    spans, size: where each block's answer is laid in an image, and how long that is. first: the lowest position.
+    rows: decodes many answers at once, where one block of registers holds numbers only, plainly coded.
+    """
 
     def __init__(self, blocks: Sequence[Block]) -> None:
         self.spans: list[tuple[int, int]] = []
@@ -58,8 +65,7 @@ class Decoder:
         for block in blocks:
             self.spans.append((size, size + block.size))
             size += block.size + block.size % 2
-        self.image = bytearray(size)
-        """Where the caller lays each block's answer, at its span."""
+        self.size = size
         positions = [place.tag.position for block in blocks for place in block.places]
         self.first = min(positions)
         self._length = max(positions) - self.first + 1
@@ -72,9 +78,8 @@ class Decoder:
         numbers = [cell for cell in self._cells if cell.place.tag.type != "string"]
         for cell in self._strings:
             cell.raw = byte_of(cell, blocks, self.spans)
-        self._unpack = compile_cells(
-            self.image, numbers, [byte_of(cell, blocks, self.spans) for cell in numbers]
-        )
+        begins = [byte_of(cell, blocks, self.spans) for cell in numbers]
+        self._unpack = compile_cells(numbers, begins)
         self._order_by_position(numbers)
         self._specials = [s for cell in numbers if (s := _special(cell, blocks, self.spans)) is not None]
         self._scale_by(numbers)
@@ -95,6 +100,9 @@ class Decoder:
         self._wide_raw = [cell.raw for cell in self._wide]
         self._always = bool(self._decimal) or self._may_overflow
         self._doubtful = self._always or self._real or bool(self._sentinels) or bool(self._wide)
+        self.rows: Rows | None = None
+        if len(blocks) == 1 and blocks[0].table not in BIT_TABLES and not self._strings and not self._always:
+            self.rows = Rows(numbers, begins, self._length, self._scale, self._offset, self._holes)
 
     def _order_by_position(self, cells: list[Cell]) -> None:
         """Prepare the order of the values; positions without a number take any, and become NULL."""
@@ -122,9 +130,9 @@ class Decoder:
         self._scale = scale if np.any(scale != 1) else None
         self._offset = offset if np.any(offset != 0) else None
 
-    def decode(self, failed: Mapping[int, Quality] | None = None) -> Decoded:
+    def decode(self, image: bytes | bytearray, failed: Mapping[int, Quality] | None = None) -> Decoded:
         """Decode what lies in `image`; `failed` says of which blocks (by index) nothing came, and why."""
-        raw = self._unpack()
+        raw = self._unpack(image)
         values: Any = raw if self._getter is None else self._getter(raw)
         if self._specials:
             values = list(values)
@@ -141,7 +149,7 @@ class Decoder:
             if self._offset is not None:
                 np.add(value, self._offset, out=value)
         if self._strings:
-            texts += self._read_strings(failed or {})
+            texts += self._read_strings(image, failed or {})
         if self._holes is not None:
             value[self._holes] = NULL
         return Decoded(value, quality, texts)
@@ -191,14 +199,14 @@ class Decoder:
                 value[cell.at] = NULL
         return quality if quality.any() else None, texts
 
-    def _read_strings(self, failed: Mapping[int, Quality]) -> list[Text]:
+    def _read_strings(self, image: bytes | bytearray, failed: Mapping[int, Quality]) -> list[Text]:
         texts = []
         for cell in self._strings:
             if cell.block in failed:
                 continue
             address, position = cell.place.address, cell.place.tag.position
             begin = cell.raw
-            said = bytes(self.image[begin : begin + 2 * cell.place.width])
+            said = bytes(image[begin : begin + 2 * cell.place.width])
             if address.byte_order == "little":
                 said = swap(said)
             if address.absent is not None and not any(said):
@@ -210,6 +218,31 @@ class Decoder:
             except UnicodeDecodeError:
                 texts.append(Text(position, said.hex(), Quality.UNDECODABLE))
         return texts
+
+
+class Decoders:
+    """Gives one decoder to all whose answers are laid out alike, and keeps it while one of them does."""
+
+    def __init__(self) -> None:
+        self._known: WeakValueDictionary[Hashable, Decoder] = WeakValueDictionary()
+
+    def of(self, blocks: Sequence[Block]) -> Decoder:
+        """Return what decodes the answers to these blocks, or to others of the same layout."""
+        layout = tuple(map(_layout, blocks))
+        decoder = self._known.get(layout)
+        if decoder is None:
+            decoder = self._known[layout] = Decoder(blocks)
+        return decoder
+
+
+def _layout(block: Block) -> Hashable:
+    """Return all that decoding depends on: where a block begins in its device is no part of it."""
+    return (
+        block.table,
+        block.count,
+        *((one.tag.position, one.tag.type, one.tag.scale, one.tag.offset) for one in block.places),
+        *((one.address, one.start - block.start, one.width) for one in block.places),
+    )
 
 
 def raw_of(place: Place, block: Block, answer: bytes) -> bytes:

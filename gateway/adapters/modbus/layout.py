@@ -14,7 +14,7 @@ from typing import Any
 from gateway.adapters.modbus.blocks import Block
 from gateway.adapters.modbus.config import BIT_TABLES, Place
 
-_FORMATS = {
+FORMATS = {
     "int16": "h",
     "uint16": "H",
     "int32": "i",
@@ -89,9 +89,9 @@ class _Layout:
 
 
 def compile_cells(
-    image: bytearray, cells: Sequence[Cell], begins: Sequence[int]
-) -> Callable[[], tuple[Any, ...]]:
-    """Give every cell its raw index and sentinel, and return what unpacks `image` into raw values.
+    cells: Sequence[Cell], begins: Sequence[int]
+) -> Callable[[bytes | bytearray], tuple[Any, ...]]:
+    """Give every cell its raw index and sentinel, and return what unpacks an image into raw values.
 
     begins: where in the image each cell's value begins.
     """
@@ -101,7 +101,7 @@ def compile_cells(
         if address.table in BIT_TABLES:
             cell.raw = layout.take(at, False, ">", "B")
             continue
-        code = _FORMATS[cell.place.tag.type]
+        code = FORMATS[cell.place.tag.type]
         swapped = cell.place.width > 1 and address.byte_order != address.word_order
         order = "<" if (address.word_order if swapped else address.byte_order) == "little" else ">"
         cell.raw = layout.take(at, swapped, order, code)
@@ -113,7 +113,7 @@ def compile_cells(
     for cell in cells:
         number, index = layout.found[cell.raw]
         cell.raw = starts[number] + index
-    return _unpacker(image, layout.passes)
+    return _unpacker(layout.passes)
 
 
 def byte_of(cell: Cell, blocks: Sequence[Block], spans: Sequence[tuple[int, int]]) -> int:
@@ -122,15 +122,14 @@ def byte_of(cell: Cell, blocks: Sequence[Block], spans: Sequence[tuple[int, int]
     return spans[cell.block][0] + (ahead // 8 if cell.place.address.table in BIT_TABLES else 2 * ahead)
 
 
-def _unpacker(image: bytearray, passes: Sequence[_Pass]) -> Callable[[], tuple[Any, ...]]:
+def _unpacker(passes: Sequence[_Pass]) -> Callable[[bytes | bytearray], tuple[Any, ...]]:
     forms = [(one.swapped, struct.Struct(one.order + one.form)) for one in passes]
     if len(forms) == 1 and not forms[0][0]:
-        unpack = forms[0][1].unpack_from
-        return lambda: unpack(image)
+        return forms[0][1].unpack_from
 
     some_swapped = any(swapped for swapped, _ in forms)
 
-    def unpack_all() -> tuple[Any, ...]:
+    def unpack_all(image: bytes | bytearray) -> tuple[Any, ...]:
         paired = swap(image) if some_swapped else b""
         raw: tuple[Any, ...] = ()
         for swapped, form in forms:

@@ -56,8 +56,35 @@ class Line:
     """The connection to one host and port, or one serial port.
 
     up, down: told when a session begins or ends. busy: where the line stands while a request waits for its answer.
-    lull: told with an answer after which no line waits for another.
+    lull: told with an answer after which no line waits for another. now: the loop's time, in seconds. open: whether
+    jobs are taken, for a session stands, or is being opened with hope. alone: whether one device only is on the line.
+    sent_at: when the request that waits, or was last answered, was sent. writing: held while a write's requests
+    belong together.
     """
+
+    __slots__ = (
+        "_busy",
+        "_down",
+        "_ended",
+        "_job",
+        "_link",
+        "_lull",
+        "_queue",
+        "_rest",
+        "_silences",
+        "_up",
+        "_violations",
+        "_worked",
+        "alone",
+        "backoff_max_s",
+        "connect_timeout_s",
+        "now",
+        "open",
+        "reason",
+        "sent_at",
+        "settings",
+        "writing",
+    )
 
     def __init__(
         self,
@@ -66,41 +93,34 @@ class Line:
         down: Callable[[str, dict[str, int | str]], None],
         busy: "set[Line]",
         lull: Callable[[], None],
+        now: Callable[[], float],
     ) -> None:
         self.settings = settings
         self.connect_timeout_s = 3.0
         self.backoff_max_s = 15.0
         self.alone = True
-        """Whether one device only is on the line."""
+        self.open = True
         self.reason = "modbus.not-connected"
         self.sent_at = 0.0
         self.writing = asyncio.Lock()
-        """Held while a write's requests belong together."""
         self._up = up
         self._down = down
         self._busy = busy
         self._lull = lull
         self._link: Link | None = None
-        self._opening = True
         self._queue: deque[Job] = deque()
         self._job: Job | None = None
-        self._deadline = 0.0
         self._silences = 0
         self._violations = 0
         self._worked = False
         self._rest = Rest(_FIRST_REST_S)
         self._ended = asyncio.Event()
-        self.now = asyncio.get_running_loop().time
+        self.now = now
 
     @property
     def connected(self) -> bool:
         """Whether a session is open."""
         return self._link is not None
-
-    @property
-    def open(self) -> bool:
-        """Whether jobs are taken: a session stands, or is being opened with hope."""
-        return self._link is not None or self._opening
 
     @property
     def numbered(self) -> bool:
@@ -124,7 +144,7 @@ class Line:
                 except ConfigError as error:
                     await self._stay_closed("modbus.tls-files", {"problem": str(error)})
                     continue
-                self._link, self._opening = link, False
+                self._link, self.open = link, True
                 self._silences, self._violations, self._worked = 0, 0, False
                 self._up()
                 if link.ended:
@@ -137,7 +157,6 @@ class Line:
                     self._rest.clear()
                     await asyncio.sleep(random.uniform(0, _BREATH_S))
         finally:
-            self._opening = False
             self._disconnect("gateway-stopped", hopeful=False)
 
     async def _stay_closed(self, reason: str, detail: dict[str, int | str]) -> None:
@@ -148,10 +167,11 @@ class Line:
         self._give_up(Silence(reason, detail))
         await asyncio.sleep(self._rest.extend(self.now(), self.backoff_max_s))
 
-    def put(self, job: Job, *, first: bool = False) -> None:
-        """Ask `job` in its turn; `first`: before the polls, for what somebody waits for."""
-        if self._job is None and self._link is not None:
-            self._send(job)
+    def put(self, job: Job, now: float, *, first: bool = False) -> None:
+        """Ask `job` in its turn; `first`: before the polls, for what somebody waits for. now: the loop's time in s."""
+        link = self._link
+        if self._job is None and link is not None:
+            self._send(link, job, now)
         elif first:
             self._queue.appendleft(job)
         else:
@@ -169,7 +189,7 @@ class Line:
 
     def tick(self, now: float) -> None:
         """Look at the clock (the loop's, in seconds): has the request that waits waited too long?"""
-        if self._job is not None and now >= self._deadline:
+        if self._job is not None and now >= self.sent_at + self._job.timeout_s:
             self._time_out(self._job)
 
     # What the link tells.
@@ -244,15 +264,15 @@ class Line:
 
     def _go_on(self) -> None:
         """Send the next job's request, if the line is free."""
-        if self._job is None and self._link is not None and self._queue:
-            self._send(self._queue.popleft())
+        link = self._link
+        if self._job is None and link is not None and self._queue:
+            self._send(link, self._queue.popleft(), self.now())
 
-    def _send(self, job: Job) -> None:
-        assert self._link is not None
+    def _send(self, link: Link, job: Job, now: float) -> None:
         self._job = job
         self._busy.add(self)
-        self.sent_at = self.now() + self._link.send(job.request)
-        self._deadline = self.sent_at + job.timeout_s
+        pause_s = link.send(job.request)
+        self.sent_at = now + pause_s if pause_s else now
 
     def _free(self) -> None:
         self._job = None
@@ -276,7 +296,7 @@ class Line:
         link, self._link = self._link, None
         if link is not None:
             self.reason = reason
-            self._opening = hopeful
+            self.open = hopeful
             link.close()
             self._down(reason, {})
             self._ended.set()
@@ -285,7 +305,7 @@ class Line:
 
     def _give_up(self, error: Silence) -> None:
         """Fail everything that waits."""
-        self._opening = False
+        self.open = False
         waiting = [self._job] if self._job is not None else []
         waiting += self._queue
         self._free()
@@ -330,7 +350,7 @@ async def ask(line: Line, request: Request, timeout_s: float) -> bytes:
     if not line.open:
         raise Silence(line.reason)
     exchange = Exchange(request, timeout_s)
-    line.put(exchange, first=True)
+    line.put(exchange, line.now(), first=True)
     try:
         return await exchange.done
     finally:

@@ -1,8 +1,9 @@
 """One connection as bytes: frames out, frames in, on TCP, TLS and RTU over TCP (`serial_link.py`: on a serial line).
 
 A link finds where frames begin and end and whether a frame answers the request that waits; it never judges what
-the answer says (`pdu.check` does). Receiving is done into one buffer that lives as long as the connection
-(`asyncio.BufferedProtocol`): asyncio's plain protocol allocates a fresh 256 KiB for every read.
+the answer says (`pdu.check` does). Receiving is done into buffers that stay (`asyncio.BufferedProtocol`): asyncio's
+plain protocol allocates a fresh 256 KiB for every read. All links share one, which stays in the processor's cache,
+for an event loop reads one socket at a time; only a link in which a frame has begun needs a buffer of its own.
 """
 
 import asyncio
@@ -18,6 +19,9 @@ _HEAD_LENGTH = 9
 _MBAP = struct.Struct(">HHHB")
 _BUFFER = 4096
 _LONGEST_MBAP = 254
+_RECEIVED = bytearray(_BUFFER)
+_SHARED = memoryview(_RECEIVED)
+"""Where all links receive; whatever lies there is handled before the next of them reads."""
 _REMEMBERED = 16
 """Requests given up that a late reply is still known by."""
 
@@ -71,19 +75,18 @@ class Link(Protocol):
 class StreamLink(asyncio.BufferedProtocol):
     """What TCP, TLS and RTU over TCP share."""
 
+    __slots__ = ("_begun", "_closed", "_filled", "_listener", "_transport", "_write", "ended")
+
     def __init__(self, listener: Listener) -> None:
         self.ended = ""
         self._listener = listener
-        self._bytes = bytearray(_BUFFER)
-        self._view = memoryview(self._bytes)
+        self._begun: memoryview | None = None
         self._filled = 0
         self._closed = False
-        self._transport: asyncio.Transport
-        self._write: Callable[[bytes], None]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._write = self._transport.write
+        self._write: Callable[[bytes], None] = self._transport.write
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._closed:
@@ -92,23 +95,30 @@ class StreamLink(asyncio.BufferedProtocol):
             self._listener.lost(self.ended)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self._view[self._filled :] if self._filled else self._view
+        return _SHARED if self._begun is None else self._begun[self._filled :]
 
     def buffer_updated(self, nbytes: int) -> None:
+        came = _SHARED if self._begun is None else self._begun
         self._filled += nbytes
-        self._take_all()
+        self._take_all(came)
 
-    def _take_all(self) -> None:
-        """Handle every frame that is whole."""
+    def _take_all(self, came: memoryview) -> None:
+        """Handle every frame in `came` that is whole, and keep what has begun of the next."""
+        at = 0
         while not self._closed and self._filled:
-            taken = self._take()
+            taken = self._take(came[at : at + self._filled])
             if taken == 0:
                 break
+            at += taken
             self._filled = max(0, self._filled - taken)
-            if self._filled:
-                self._bytes[: self._filled] = self._bytes[taken : taken + self._filled]
+        if not self._filled:
+            self._begun = None
+        elif at or self._begun is None:
+            rest = came[at : at + self._filled]
+            self._begun = memoryview(bytearray(_BUFFER))
+            self._begun[: len(rest)] = rest
 
-    def _take(self) -> int:
+    def _take(self, begun: memoryview) -> int:
         """Handle the first frame; return its length, 0 while it is not whole. No frame is as long as the buffer."""
         raise NotImplementedError
 
@@ -120,6 +130,8 @@ class StreamLink(asyncio.BufferedProtocol):
 class MbapLink(StreamLink):
     """Modbus TCP, and the same under TLS: replies carry the number of their request."""
 
+    __slots__ = ("_abandoned", "_expected", "_expected_length", "_number", "_waiting")
+
     def __init__(self, listener: Listener) -> None:
         super().__init__(listener)
         self._number = 0
@@ -129,14 +141,12 @@ class MbapLink(StreamLink):
         self._abandoned: deque[int] = deque(maxlen=_REMEMBERED)
 
     def send(self, request: Request) -> float:
-        self._number = (self._number + 1) & 0xFFFF
-        number = self._number.to_bytes(2, "big")
+        self._number = count = (self._number + 1) & 0xFFFF
+        number = count.to_bytes(2, "big")
         self._waiting = request
         if request.mbap_head is not None:
             self._expected = number + request.mbap_head
-            self._expected_length = _HEAD_LENGTH + (request.size or 0)
-        else:
-            self._expected_length = 0
+        self._expected_length = request.mbap_length
         self._write(number + request.mbap)
         return 0.0
 
@@ -150,25 +160,24 @@ class MbapLink(StreamLink):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take the one frame that nearly always comes at once without looking at it twice."""
-        filled = self._filled = self._filled + nbytes
-        if filled == self._expected_length and self._bytes.startswith(self._expected):
+        whole = nbytes == self._expected_length and self._begun is None
+        if whole and _RECEIVED.startswith(self._expected):
             self._waiting = None
             self._expected_length = 0
-            self._filled = 0
-            self._listener.answered(self._view[_HEAD_LENGTH:filled])
+            self._listener.answered(_SHARED[_HEAD_LENGTH:nbytes])
         else:
-            self._take_all()
+            super().buffer_updated(nbytes)
 
-    def _take(self) -> int:
-        if self._filled < _MBAP.size:
+    def _take(self, begun: memoryview) -> int:
+        if len(begun) < _MBAP.size:
             return 0
-        number, protocol, length, unit = _MBAP.unpack_from(self._bytes)
+        number, protocol, length, unit = _MBAP.unpack_from(begun)
         if protocol != 0 or not 2 <= length <= _LONGEST_MBAP:
             self._stop_waiting()
             self._listener.violated(Violation("modbus.garbage", out_of_step=True))
             return self._filled
         end = 6 + int(length)
-        if self._filled < end:
+        if len(begun) < end:
             return 0
         request = self._waiting
         if request is None or number != self._number:
@@ -179,7 +188,7 @@ class MbapLink(StreamLink):
                 self._stop_waiting()
                 self._listener.violated(Violation("modbus.wrong-transaction", got=number, wanted=wanted))
             return end
-        said = bytes(self._view[7:end])
+        said = bytes(begun[7:end])
         self._waiting, self._expected_length = None, 0
         if unit != request.unit:
             self._listener.violated(Violation("modbus.wrong-unit", got=unit, wanted=request.unit))
@@ -243,6 +252,8 @@ class RtuFrames:
 class RtuStreamLink(StreamLink):
     """RTU frames through a TCP tunnel: without numbers, so a late reply can only be told by closing."""
 
+    __slots__ = ("_frames",)
+
     def __init__(self, listener: Listener) -> None:
         super().__init__(listener)
         self._frames = RtuFrames(listener)
@@ -260,5 +271,5 @@ class RtuStreamLink(StreamLink):
     def resynchronise(self) -> bool:
         return False
 
-    def _take(self) -> int:
-        return self._frames.take(bytes(self._view[: self._filled]))
+    def _take(self, begun: memoryview) -> int:
+        return self._frames.take(bytes(begun))

@@ -8,6 +8,7 @@ function code as success. `check` is the only judge of a reply: a value is never
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from gateway.adapters.modbus.config import BIT_TABLES, Table
 from gateway.adapters.modbus.rtu import with_crc
@@ -71,7 +72,7 @@ class Request:
 
     size: bytes of values in a read's answer; echo: the exact reply to a write; both None for an identification.
     mbap: the request on TCP without its transaction number; mbap_head: what its right answer begins with, behind the
-    same number. rtu: the request on a serial line.
+    same number; mbap_length: of that answer in all, 0 where it is not known. rtu: the request on a serial line.
     """
 
     unit: int
@@ -81,6 +82,7 @@ class Request:
     echo: bytes | None = None
     mbap: bytes = field(init=False)
     mbap_head: bytes | None = field(init=False)
+    mbap_length: int = field(init=False)
     rtu: bytes = field(init=False)
 
     def __post_init__(self) -> None:
@@ -90,11 +92,13 @@ class Request:
             head = struct.pack(">HHBBB", 0, 3 + self.size, self.unit, self.function, self.size)
         object.__setattr__(self, "mbap", struct.pack(">HH", 0, len(frame)) + frame)
         object.__setattr__(self, "mbap_head", head)
+        object.__setattr__(self, "mbap_length", 0 if self.size is None else 9 + self.size)
         object.__setattr__(self, "rtu", with_crc(frame))
 
 
+@lru_cache(4096)
 def read(unit: int, table: Table, start: int, count: int) -> Request:
-    """Ask for `count` registers or bits (functions 1 to 4)."""
+    """Ask for `count` registers or bits (functions 1 to 4). What many devices are asked alike is made once."""
     function = READ_FUNCTIONS[table]
     size = (count + 7) // 8 if table in BIT_TABLES else 2 * count
     return Request(unit, function, struct.pack(">BHH", function, start, count), size=size)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from gateway.adapter import Sink
 from gateway.adapters.modbus.config import LineSettings, Understood
+from gateway.adapters.modbus.decode import Decoders
+from gateway.adapters.modbus.harvest import Harvest
 from gateway.adapters.modbus.identification import identify, origin_of
 from gateway.adapters.modbus.line import Line
 from gateway.adapters.modbus.pdu import Silence, Violation
@@ -23,10 +25,20 @@ _DEAF_S = 3600.0
 class Post:
     """One line of the room. Its tasks belong to the room's group."""
 
-    def __init__(self, settings: LineSettings, busy: set[Line], sink: Sink, group: asyncio.TaskGroup) -> None:
+    def __init__(
+        self,
+        settings: LineSettings,
+        busy: set[Line],
+        sink: Sink,
+        harvest: Harvest,
+        decoders: Decoders,
+        group: asyncio.TaskGroup,
+    ) -> None:
         self.stations: dict[int, Station] = {}
-        self.line = Line(settings, self._up, self._down, busy, sink.lull)
+        self.line = Line(settings, self._up, self._down, busy, harvest.lull, harvest.now)
         self._sink = sink
+        self._harvest = harvest
+        self._decoders = decoders
         self._group = group
         self._rests: dict[int, Rest] = {}
         self._unidentified: deque[Station] = deque()
@@ -39,7 +51,18 @@ class Post:
         """Take a device onto the line."""
         connection = understood.connection
         rest = self._rests.setdefault(connection.unit, Rest(_FIRST_REST_S, random.Random()))
-        station = Station(device, understood, self.line, rest, self._sink, clock, again, self._identify)
+        station = Station(
+            device,
+            understood,
+            self.line,
+            rest,
+            self._sink,
+            clock,
+            again,
+            self._identify,
+            self._harvest,
+            self._decoders,
+        )
         self.stations[device.number] = station
         self._settle()
         if self.line.connected:
@@ -48,6 +71,7 @@ class Post:
 
     def remove(self, number: int, reason: str) -> None:
         """Let a device leave the line."""
+        self._harvest.settle()
         self.stations.pop(number).stop(reason)
         self._settle()
 
@@ -71,6 +95,7 @@ class Post:
             station.session_up()
 
     def _down(self, reason: str, detail: dict[str, int | str]) -> None:
+        self._harvest.settle()  # what came before the end is said before it
         for station in self.stations.values():
             station.session_down(reason, detail)
 

@@ -12,6 +12,8 @@ class Rest:
     reason: its user's note of what failed last.
     """
 
+    __slots__ = ("_dice", "_first_s", "failures", "reason", "until")
+
     def __init__(self, first_s: float, dice: random.Random | None = None) -> None:
         self.until = 0.0
         self.failures = 0

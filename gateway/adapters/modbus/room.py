@@ -12,6 +12,8 @@ from typing import Any
 from gateway.adapter import Diagnostics, Found, Sink, Value, WithoutCertificates, Workplace
 from gateway.adapters.modbus import access
 from gateway.adapters.modbus.config import SLOT_S, LineSettings, understand
+from gateway.adapters.modbus.decode import Decoders
+from gateway.adapters.modbus.harvest import Harvest
 from gateway.adapters.modbus.line import Line
 from gateway.adapters.modbus.post import Post
 from gateway.adapters.modbus.schedule import Schedule
@@ -37,6 +39,9 @@ class ModbusRoom(WithoutCertificates):
         self._roster: Roster[Post, Station] = Roster(sink, clock)
         self._group: asyncio.TaskGroup | None = None
         self._ready = asyncio.Event()
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._harvest = Harvest(sink, clock, self._fail)
+        self._decoders = Decoders()
 
     async def run(self) -> None:
         """Work until cancelled; leaves no session open."""
@@ -52,7 +57,6 @@ class ModbusRoom(WithoutCertificates):
         """Wake in every slot; at the end, stop in good order."""
         loop = asyncio.get_running_loop()
         begin = loop.time()
-        failed: asyncio.Future[None] = loop.create_future()
         timer: asyncio.TimerHandle
 
         def wake(slot: int) -> None:
@@ -61,22 +65,27 @@ class ModbusRoom(WithoutCertificates):
             try:
                 self._tick(slot, now)
             except Exception as error:  # noqa: BLE001 - raised below, where the room is awaited
-                failed.set_exception(error)
+                self._fail(error)
                 return
             slot = max(slot + 1, int((now - begin) / SLOT_S))
             timer = loop.call_at(begin + slot * SLOT_S, wake, slot)
 
         timer = loop.call_at(begin + SLOT_S, wake, 1)
         try:
-            await failed
+            await self._failed
         finally:
             timer.cancel()
+            self._harvest.settle()
             for _, station in self._roster.watched.values():
                 station.stop("gateway-stopped")
             for post in list(self._posts.values()):
                 await post.end()
             self._posts.clear()
             self._roster.watched.clear()
+
+    def _fail(self, error: Exception) -> None:
+        if not self._failed.done():
+            self._failed.set_exception(error)
 
     async def configure(self, devices: Mapping[int, Device]) -> None:
         """Watch exactly these devices; those whose document is unchanged are not disturbed."""
@@ -114,6 +123,7 @@ class ModbusRoom(WithoutCertificates):
         return self._roster.report(device)
 
     def _tick(self, slot: int, now: float) -> None:
+        self._harvest.settle()
         for line in tuple(self._busy):
             line.tick(now)
         full = self._sink.full
@@ -128,7 +138,9 @@ class ModbusRoom(WithoutCertificates):
         post = self._posts.get(settings)
         if post is None:
             assert self._group is not None
-            post = self._posts[settings] = Post(settings, self._busy, self._sink, self._group)
+            post = self._posts[settings] = Post(
+                settings, self._busy, self._sink, self._harvest, self._decoders, self._group
+            )
         station = post.add(device, understood, self._clock, self._again)
         self._schedule.add(device.number, station, device.interval_s)
         return post, station

@@ -1,19 +1,22 @@
 """One device as the room sees it: what to ask, what came of it, and what was never acquired.
 
 A station is itself the job of its poll: a device has at most one in its line's queue. The poll's answers are laid into
-the decoder's image; the last one makes a scan. Where only some of a poll's blocks were answered, the scan says so by
-its qualities; where none was, the poll is a gap (`gaps.py`).
+an image; the last one makes a scan, or goes into the harvest (`harvest.py`) where it is the only one and nothing is
+amiss. Where only some of a poll's blocks were answered, the scan says so by its qualities; where none was, the poll is
+a gap (`gaps.py`).
 """
 
 import math
+from array import array
 from collections.abc import Callable
 from typing import Any
 
 from gateway.adapter import Diagnostics, Sink
 from gateway.adapters.modbus.blocks import Block, plan, split
 from gateway.adapters.modbus.config import Understood
-from gateway.adapters.modbus.decode import Decoder, Text
+from gateway.adapters.modbus.decode import Decoders, Text
 from gateway.adapters.modbus.gaps import Gaps
+from gateway.adapters.modbus.harvest import Harvest
 from gateway.adapters.modbus.line import Line
 from gateway.adapters.modbus.pdu import (
     DEVICE_FAILURE,
@@ -46,7 +49,7 @@ class Station:
     """A polled device.
 
     rest: shared by all stations of one unit. again: asks for a poll beside the schedule. identify: asks
-    for its identity beside the polls.
+    for its identity beside the polls. number: the device's; last_good: when it last answered, in µs since 1970.
     """
 
     repeatable = True
@@ -58,20 +61,20 @@ class Station:
         "_clock",
         "_count",
         "_decoder",
+        "_decoders",
         "_due_us",
         "_error",
         "_errors",
         "_failed",
         "_failures",
         "_gaps",
+        "_harvest",
         "_identified_at",
         "_identify",
         "_image",
         "_last_error",
-        "_last_good",
         "_latencies",
         "_line",
-        "_number",
         "_planned",
         "_polls",
         "_queued",
@@ -86,6 +89,8 @@ class Station:
         "device",
         "identify_at",
         "identity",
+        "last_good",
+        "number",
         "request",
         "silent_until",
         "timeout_s",
@@ -102,6 +107,8 @@ class Station:
         clock: Clock,
         again: Callable[[int], None],
         identify: "Callable[[Station], None]",
+        harvest: Harvest,
+        decoders: Decoders,
     ) -> None:
         self.device = device
         self.understood = understood
@@ -118,17 +125,19 @@ class Station:
         self._clock = clock
         self._again = again
         self._identify = identify
-        self._number = device.number
+        self._harvest = harvest
+        self._decoders = decoders
+        self.number = device.number
         self._queued = False
         self._planned = False
         self._due_us = 0
         self._polls = 0
         self._answers = 0
-        self._latencies = [0.0] * _LATENCIES
+        self._latencies = array("f", bytes(4 * _LATENCIES))
         self._errors: dict[str, int] = {}
         self._error = ""
         self._last_error = ""
-        self._last_good: int | None = None
+        self.last_good: int | None = None
         self._troubled = False
         self._failures = 0
         self._failed: dict[int, Quality] = {}
@@ -147,8 +156,8 @@ class Station:
         unit = self.understood.connection.unit
         self._blocks = blocks
         self._requests = [read(unit, block.table, block.start, block.count) for block in blocks]
-        self._decoder = Decoder(blocks)
-        self._image = self._decoder.image
+        self._decoder = self._decoders.of(blocks)
+        self._image = bytearray(self._decoder.size)
         self._spans = self._decoder.spans
         self._count = len(blocks)
         self._at = 0
@@ -161,6 +170,7 @@ class Station:
 
         now: the loop's time in seconds; now_us: µs since 1970.
         """
+        line = self._line
         planned = missed >= 0
         if missed > 0:
             late_us = round(missed * self.device.interval_s * 1e6)
@@ -169,10 +179,10 @@ class Station:
         if self._queued:
             if planned:
                 self._troubled = True
-                self._gaps.hold(now_us, "modbus.slow" if self._line.serving(self) else "modbus.line-busy")
+                self._gaps.hold(now_us, "modbus.slow" if line.serving(self) else "modbus.line-busy")
             return
-        if not self._line.open:
-            self._skip(now_us, self._line.reason, planned)
+        if not line.open:
+            self._skip(now_us, line.reason, planned)
             return
         if now < self._rest.until:
             self._skip(now_us, self._rest.reason, planned)
@@ -180,14 +190,20 @@ class Station:
         if self._split_at is not None and now > self._split_at + _PLAN_KEPT_S:
             self._split_at = None
             self._compile(self._whole_plan())
-        if now >= self.identify_at and self._line.connected:
+        if now >= self.identify_at and line.connected:
             self._identify(self)
         self._queued, self._planned, self._due_us = True, planned, now_us
         self._polls += 1
-        self._line.put(self)
+        line.put(self, now)
 
     def answer(self, values: bytes | memoryview) -> bool:
         """Take a block's values; return whether there is another block to ask for."""
+        if self._count == 1 and not self._troubled:
+            self._note_latency()
+            self._answers += 1
+            self._queued = False
+            self._harvest.add(self, self._decoder, bytes(values))
+            return False
         begin, end = self._spans[self._at]
         self._image[begin:end] = values
         return self._advance()
@@ -234,26 +250,33 @@ class Station:
     def _miss(self, from_us: int, now_us: int, reason: str, planned: bool) -> None:
         self._failures += 1
         self._gaps.miss(from_us, now_us, reason, 1 if planned else 0)
-        self._again(self._number)
+        self._again(self.number)
 
     def _advance(self) -> bool:
         self._at += 1
         if self._at < self._count:
             self.request = self._requests[self._at]
             return True
-        line = self._line
-        self._latencies[self._answers & (_LATENCIES - 1)] = line.now() - line.sent_at
+        self._note_latency()
         self._finish(self._clock.now_us(), {})
         return False
 
-    def _finish(self, now_us: int, detail: dict[str, Any]) -> None:
-        value, quality, texts = self._decoder.decode(self._failed)
-        self._sink.scan(self._number, now_us, now_us, self._decoder.first, value, quality, How.SOLICITED)
+    def _note_latency(self) -> None:
+        line = self._line
+        self._latencies[self._answers & (_LATENCIES - 1)] = line.now() - line.sent_at
+
+    def tell(self, image: bytes | bytearray, now_us: int) -> None:
+        """Put the scan of a poll whose answers are laid out in `image`."""
+        value, quality, texts = self._decoder.decode(image, self._failed)
+        self._sink.scan(self.number, now_us, now_us, self._decoder.first, value, quality, How.SOLICITED)
         if texts:
             self._send_texts(texts, now_us)
-        self._answers += 1
         if len(self._failed) < self._count:
-            self._last_good = now_us
+            self.last_good = now_us
+
+    def _finish(self, now_us: int, detail: dict[str, Any]) -> None:
+        self.tell(self._image, now_us)
+        self._answers += 1
         if self._troubled:
             self._recover(now_us, detail)
         self._reset()
@@ -287,9 +310,7 @@ class Station:
 
     def _send_texts(self, texts: list[Text], now_us: int) -> None:
         for text in texts:
-            self._sink.text(
-                TextReading(self._number, text.position, now_us, now_us, text.value, text.quality)
-            )
+            self._sink.text(TextReading(self.number, text.position, now_us, now_us, text.value, text.quality))
 
     # What the room tells.
 
@@ -297,7 +318,7 @@ class Station:
         """Say that a session began."""
         self._rest.clear()
         self._ask_identity()
-        self._sink.event(Event("session_up", self._number, self._clock.now_us()))
+        self._sink.event(Event("session_up", self.number, self._clock.now_us()))
 
     def session_down(self, reason: str, detail: dict[str, int | str]) -> None:
         """Say that the session ended, or cannot be opened."""
@@ -305,7 +326,7 @@ class Station:
         self._troubled = True
         self._count_error(reason)
         self._sink.event(
-            Event("session_down", self._number, self._clock.now_us(), reason=reason, detail=dict(detail))
+            Event("session_down", self.number, self._clock.now_us(), reason=reason, detail=dict(detail))
         )
 
     def _ask_identity(self) -> None:
@@ -322,7 +343,7 @@ class Station:
         if evidence != self.identity:
             self.identity = evidence
             self._sink.event(
-                Event("identity", self._number, self._clock.now_us(), detail=evidence, origin=origin)
+                Event("identity", self.number, self._clock.now_us(), detail=evidence, origin=origin)
             )
 
     def stop(self, reason: str) -> None:
@@ -341,7 +362,7 @@ class Station:
             polls=self._polls,
             answers=self._answers,
             errors=dict(self._errors),
-            last_good=self._last_good,
+            last_good=self.last_good,
             last_error=self._last_error,
             latency_ms_p50=1000 * kept[len(kept) // 2] if kept else None,
             latency_ms_p99=1000 * kept[len(kept) * 99 // 100] if kept else None,
@@ -355,7 +376,7 @@ class Station:
     def _say_error(self, reason: str, detail: dict[str, Any], now_us: int) -> None:
         if reason != self._error:
             self._error = reason
-            self._sink.event(Event("error", self._number, now_us, reason=reason, detail=detail))
+            self._sink.event(Event("error", self.number, now_us, reason=reason, detail=detail))
 
     def _list_gap(self, from_us: int, until_us: int, reason: str, polls: int) -> None:
-        self._sink.event(Event("gap", self._number, from_us, until_us, reason, polls=polls))
+        self._sink.event(Event("gap", self.number, from_us, until_us, reason, polls=polls))

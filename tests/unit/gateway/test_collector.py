@@ -6,12 +6,12 @@ from functools import partial
 import numpy as np
 
 from gateway.collector import Collector
-from gateway.slots import scans_of
+from gateway.slots import encode_slot, scans_of
 from gateway.watch import Break, Watch
 from muster.clock import SECOND_US
 from muster.events import Event, TextReading
 from muster.quality import Quality
-from muster.scans import How
+from muster.scans import NULL, How
 
 NOW = 1_700_000_000 * SECOND_US
 
@@ -42,6 +42,35 @@ def test_scans_come_out_as_they_went_in_with_qualities_only_where_given() -> Non
     assert scans.quality is not None
     assert scans.quality.tolist() == [0, 0, Quality.BAD, *[0] * 7]
     assert (collector.scans, collector.readings) == (5, 10)
+
+
+def test_rows_are_the_scans_that_they_would_be_one_by_one() -> None:
+    together, alone = Collector(1), Collector(1)
+    value = np.array([[1.5, -0.0], [2.5, NULL], [3.5, 7.0]])
+    for collector in (together, alone):
+        collector.begin(NOW)
+        put(collector, 9, NOW + 1, [5.0])
+    together.rows([7, 8, 2_000_000_000], NOW + 1, NOW + 2, 3, value, How.SOLICITED)
+    for device, row in zip([7, 8, 2_000_000_000], value, strict=True):
+        alone.scan(device, NOW + 1, NOW + 2, 3, row, None, How.SOLICITED)
+    assert encode_slot(together.cut(NOW + 3), 1) == encode_slot(alone.cut(NOW + 3), 1)
+    assert (together.scans, together.readings) == (alone.scans, alone.readings) == (4, 7)
+
+
+def test_rows_that_would_spoil_their_batch_are_refused_each_and_wake_nobody() -> None:
+    collector, stirred = Collector(1), list[int]()
+    collector.rows([1, 2], NOW, NOW, 1, np.ones((2, 1)), How.SOLICITED)
+    collector.begin(NOW)
+    collector.on_first = lambda: stirred.append(1)
+    collector.rows([1, 2], NOW, NOW, 1, np.empty((2, 0)), How.SOLICITED)
+    collector.rows([1, 2], NOW, NOW, 0, np.ones((2, 1)), How.SOLICITED)
+    collector.rows([1, 2], 2**63, NOW, 1, np.ones((2, 1)), How.SOLICITED)
+    collector.rows([], NOW, NOW, 1, np.empty((0, 1)), How.SOLICITED)
+    collector.rows([1, 2], NOW, NOW, 1, np.ones((3, 1)), How.SOLICITED)
+    collector.fence = lambda: True
+    collector.rows([1, 2], NOW, NOW, 1, np.ones((2, 1)), How.SOLICITED)
+    assert (collector.refused, collector.scans, stirred) == (12, 0, [])
+    assert collector.idle
 
 
 def test_a_scan_that_would_poison_its_batch_is_counted_and_not_kept() -> None:

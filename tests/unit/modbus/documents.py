@@ -54,9 +54,10 @@ def decoded(registers: dict[int, bytes], *tags: Tag, **connection: Any) -> Decod
         memory[2 * register : 2 * register + len(raw)] = raw
     blocks = blocks_of(*tags, **connection)
     decoder = Decoder(blocks)
+    image = bytearray(decoder.size)
     for block, (begin, end) in zip(blocks, decoder.spans, strict=True):
-        decoder.image[begin:end] = memory[2 * block.start : 2 * block.start + block.size]
-    return decoder.decode()
+        image[begin:end] = memory[2 * block.start : 2 * block.start + block.size]
+    return decoder.decode(image)
 
 
 def ordered(big: bytes, word_order: str, byte_order: str) -> bytes:

@@ -48,6 +48,25 @@ def test_a_device_keeps_its_phase_over_a_restart() -> None:
     assert phases[0] == phases[1]
 
 
+@given(st.integers(1, 1000), st.integers(1, 60), st.integers(0, 300), st.integers(0, 300))
+def test_devices_of_one_phase_stay_together_whenever_they_joined(
+    number: int, slots: int, first: int, later: int
+) -> None:
+    schedule: Schedule[str] = Schedule()
+    schedule.due(first)
+    schedule.add(number, "early", slots * SLOT_S)
+    schedule.due(first + later)
+    schedule.add(number + 10**6, "other", slots * SLOT_S)
+    schedule.remove(number)
+    schedule.add(number, "late", slots * SLOT_S)
+    due = [
+        slot for slot in range(first + later + 1, first + later + 400) if ("late", 0) in schedule.due(slot)
+    ]
+    alone: Schedule[str] = Schedule()
+    alone.add(number, "alone", slots * SLOT_S)
+    assert due == [slot for slot in range(first + later + 400) if alone.due(slot) and slot > first + later]
+
+
 @given(st.integers(1, 1000), st.floats(0.05, 3.0), st.lists(st.integers(1, 200), min_size=1, max_size=20))
 def test_a_loop_that_was_held_up_polls_once_and_counts_what_it_missed(
     number: int, interval_s: float, steps: list[int]
