@@ -47,6 +47,7 @@ class Collector:
         self._full = False
         self._number = first_number
         self._slot: Slot | None = None
+        self._untouched = False
         self._missed: dict[tuple[int, str], Event] = {}
         self._sealed = first_number - 1
         self._parted: set[int] = set()
@@ -107,21 +108,11 @@ class Collector:
     ) -> None:
         """Put one scan. One that would spoil its batch, or outside any watch, is counted and not kept."""
         count = len(value)
-        slot = self._slot
-        if (
-            slot is None
-            or count == 0
-            or first < 1
-            or not EARLIEST_US <= time <= LATEST_US
-            or (quality is not None and len(quality) != count)
-            or self.fence()
-        ):
-            self.refused += 1
+        slot = self._taking(time, first, count > 0 and (quality is None or len(quality) == count))
+        if slot is None:
             return
         if value.dtype is not _FLOAT64:
             value = value.astype(np.float64)
-        if not slot.heads:
-            self.on_first()
         slot.heads += _pack_head(device, time, received, first, count, how, quality is not None)
         slot.values += value.tobytes()
         if quality is not None:
@@ -132,38 +123,34 @@ class Collector:
     def good(self, device: int, time: int, received: int, first: int, value: bytes, how: How) -> None:
         """Put one scan of Good values, given as bytes; refused like those of `scan`."""
         count = len(value) // _FLOAT64_BYTES
-        slot = self._slot
-        if (
-            slot is None
-            or count == 0
-            or len(value) % _FLOAT64_BYTES
-            or first < 1
-            or not EARLIEST_US <= time <= LATEST_US
-            or self.fence()
-        ):
-            self.refused += 1
+        slot = self._taking(time, first, count > 0 and len(value) % _FLOAT64_BYTES == 0)
+        if slot is None:
             return
-        if not slot.heads:
-            self.on_first()
         slot.heads += _pack_head(device, time, received, first, count, how, False)
         slot.values += value
         self.scans += 1
         self.readings += count
 
+    def _taking(self, time: int, first: int, is_whole: bool) -> Slot | None:
+        """Return the slot that takes what begins at these; None, and it is counted as refused, where none may."""
+        slot = self._slot
+        if slot is None or first < 1 or not (is_whole and EARLIEST_US <= time <= LATEST_US) or self.fence():
+            self.refused += 1
+            return None
+        self._stir()
+        return slot
+
+    def _stir(self) -> None:
+        if self._untouched:
+            self._untouched = False
+            self.on_first()
+
     def text(self, reading: TextReading) -> None:
         """Put one text reading."""
-        if (
-            self._slot is None
-            or reading.position < 1
-            or not EARLIEST_US <= reading.time <= LATEST_US
-            or self.fence()
-        ):
-            self.refused += 1
-            return
-        if not self._slot.texts:
-            self.on_first()
-        self._slot.texts.append(reading)
-        self.readings += 1
+        slot = self._taking(reading.time, reading.position, True)
+        if slot is not None:
+            slot.texts.append(reading)
+            self.readings += 1
 
     def lull(self) -> None:
         """Take a room's word that it expects nothing more for the moment."""
@@ -173,8 +160,7 @@ class Collector:
         """Put one event."""
         self.events[event.kind] = self.events.get(event.kind, 0) + 1
         if self._slot is not None:
-            if not self._slot.events:
-                self.on_first()
+            self._stir()
             self._slot.events.append(event)
         else:
             self._miss(event)
@@ -182,7 +168,7 @@ class Collector:
     def notice(self, notice: Notice) -> None:
         """Put what the gateway says of itself; there must be a watch."""
         assert self._slot is not None
-        self.on_first()
+        self._stir()
         self._slot.notices.append(notice)
 
     def begin(self, now_us: int) -> None:
@@ -238,6 +224,7 @@ class Collector:
     def _next(self, since: int) -> Slot:
         number = self._number
         self._number += 1
+        self._untouched = True
         return Slot(number, since)
 
     def _miss(self, event: Event) -> None:
