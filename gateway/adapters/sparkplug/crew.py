@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from gateway.adapters.sparkplug.host import (
+from gateway.adapters.sparkplug.outcomes import (
     Alive,
     Born,
     ClockOff,
