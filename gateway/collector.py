@@ -52,6 +52,7 @@ class Collector:
         self._sealed = first_number - 1
         self._parted: set[int] = set()
         self._told: list[Callable[[int], None]] = []
+        self._cutting: list[Callable[[], None]] = []
 
     @property
     def full(self) -> bool:
@@ -85,6 +86,11 @@ class Collector:
         """Have `told` called with each new `sealed`; returns what ends it."""
         self._told.append(told)
         return lambda: self._told.remove(told)
+
+    def watch_cut(self, told: Callable[[], None]) -> Callable[[], None]:
+        """Have `told` called before what was put is given to the journal; returns what ends it."""
+        self._cutting.append(told)
+        return lambda: self._cutting.remove(told)
 
     def tell_sealed(self, through: int) -> None:
         """Say that every slot up to number `through` is durable."""
@@ -137,7 +143,8 @@ class Collector:
         if slot is None or first < 1 or not (is_whole and EARLIEST_US <= time <= LATEST_US) or self.fence():
             self.refused += 1
             return None
-        self._stir()
+        if self._untouched:
+            self._stir()
         return slot
 
     def _stir(self) -> None:
@@ -186,16 +193,14 @@ class Collector:
 
     def end(self, now_us: int) -> Slot:
         """Return what was collected up to now and end the watch."""
-        slot = self._slot
-        assert slot is not None
+        slot = self._closed()
         slot.watermark = max(slot.since, now_us)
         self._slot = None
         return slot
 
     def part(self, broken: Break) -> Slot:
         """Return what was collected before a break of the watch, and go on with a new watch behind it."""
-        slot = self._slot
-        assert slot is not None
+        slot = self._closed()
         scans = scans_of([slot])
         before = np.fromiter((broken.before(at) for at in scans.received.tolist()), np.bool_, len(scans))
         self._parted.add(slot.number)
@@ -220,6 +225,13 @@ class Collector:
         span = sorted((earlier.watermark, self._slot.since))
         self.notice(Notice(None, Event("gap", 0, span[0], span[1], broken.reason, detail)))
         return earlier
+
+    def _closed(self) -> Slot:
+        """Return the slot that collected, once all is written that must stand before it may be durable."""
+        assert self._slot is not None
+        for told in tuple(self._cutting):
+            told()
+        return self._slot
 
     def _next(self, since: int) -> Slot:
         number = self._number
