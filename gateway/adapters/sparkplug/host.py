@@ -142,14 +142,15 @@ class EdgeNode:
 
     def _data(self, scope: Scope, payload: Said, now_s: float) -> Iterator[Outcome]:
         table = self.tables.get(scope)
-        yield Alive(scope)
         if table is None:
             self.want(now_s)
+            yield Alive(scope)
             yield Trouble(scope, "sparkplug.not-born")
             return
         if type(payload) is Numbers and (names := table.named(payload.form)) is not None:
             yield Measured(scope, names, payload)
             return
+        yield Alive(scope)
         readings, unknown = table.readings(payload.metrics)
         if unknown is not None:
             self.want(now_s)

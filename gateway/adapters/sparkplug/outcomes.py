@@ -65,7 +65,10 @@ class Values:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Live values came, read at once: numbers of one time. names: of each, one tuple for all messages of a form."""
+    """Live values came, read at once: numbers of one time; with them goes no `Alive`.
+
+    names: of each, one tuple for all messages of a form.
+    """
 
     scope: Scope
     names: tuple[str, ...]
