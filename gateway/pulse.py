@@ -1,7 +1,7 @@
 """When the recorder beats: seldom while nothing happens, and where the process is awake anyway.
 
-What a room puts is cut within one interval, at instants that are multiples of it. What comes after a pause is cut at
-once, with all that can be read by then; and a room that expects nothing more for the moment says so. Then the process
+What a room puts is cut within one interval, at instants that are multiples of it. What comes alone after a pause is cut
+at once; and a room that expects nothing more for the moment says so. Then the process
 need not be woken for it later, and less is lost when it is killed meanwhile. An otherwise idle process pays more for
 waking up than for what it then does.
 """
@@ -16,6 +16,8 @@ LATE_S = 0.05
 now."""
 PAUSE_INTERVALS = 2
 """So many intervals without a beat are a pause."""
+BURSTS = 50
+"""Where more followed what was cut at once, so many pauses end in bursts, as it seems: those wait for their rest."""
 IDLE_S = 0.75
 """Without anything to do, the clocks are read this often: less than a jump of the clock that is to be seen
 (`watch.JUMP_US`), so that it is known of each stamp on which side of the jump it was made."""
@@ -33,6 +35,8 @@ class Pulse:
         self._began = self._beaten = self._loop.time()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._due = self._began
+        self._hurried = False
+        self._bursts = 0
         self._reads_first = False
         self._timer: asyncio.Handle = self._loop.call_soon(self._wake)
 
@@ -52,11 +56,17 @@ class Pulse:
     def stir(self) -> None:
         """Beat at the next multiple of the interval, or after a pause at once: something was put."""
         now = self._loop.time()
-        if now - self._beaten >= PAUSE_INTERVALS * self._interval_s:
+        paused = now - self._beaten >= PAUSE_INTERVALS * self._interval_s
+        if self._hurried and not paused:
+            self._bursts = BURSTS
+        self._hurried = paused and not self._bursts
+        if self._hurried:
             self._hurry(now)
         else:
             slots = int((now - self._began) / self._interval_s) + 1
-            self._arm(self._began + slots * self._interval_s)
+            at = self._began + slots * self._interval_s
+            self._bursts -= paused and at < self._due
+            self._arm(at)
 
     def lull(self) -> None:
         """Beat as soon as what runs now has ended, unless the last beat is too near."""

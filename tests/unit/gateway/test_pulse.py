@@ -112,6 +112,20 @@ async def test_what_comes_after_a_pause_is_cut_at_once_and_what_follows_within_t
 
 
 @in_its_own_time
+async def test_bursts_are_not_cut_at_once_after_the_first_of_them() -> None:
+    beats = Beats()
+    await asyncio.sleep(0.12)
+    for burst in range(20):
+        before = len(beats.at)
+        for _ in range(5):
+            beats.pulse.stir()
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.3)
+        assert len(beats.at) - before == (2 if burst == 0 else 1)
+    await beats.end()
+
+
+@in_its_own_time
 async def test_a_beat_that_is_wanted_soon_comes_soon() -> None:
     beats = Beats(wait_s=0.1)
     assert 3 <= len(await beats.within(0.45)) <= 5
