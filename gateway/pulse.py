@@ -1,9 +1,8 @@
 """When the recorder beats: seldom while nothing happens, and where the process is awake anyway.
 
-What a room puts is cut within one interval, at instants that are multiples of it. What comes alone after a pause is cut
-at once; and a room that expects nothing more for the moment says so. Then the process
-need not be woken for it later, and less is lost when it is killed meanwhile. An otherwise idle process pays more for
-waking up than for what it then does.
+What a room puts is cut within one interval, at instants that are multiples of it. A room that expects nothing more
+for the moment says so, and the beat is made at once: the process need not be woken for it later, and less is lost
+when it is killed meanwhile. An otherwise idle process pays more for waking up than for what it then does.
 """
 
 import asyncio
@@ -14,10 +13,6 @@ from typing import Any
 LATE_S = 0.05
 """A beat this late comes after the process stood still: what came meanwhile is read first, for the watch goes on until
 now."""
-PAUSE_INTERVALS = 2
-"""So many intervals without a beat are a pause."""
-BURSTS = 50
-"""Where more followed what was cut at once, so many pauses end in bursts, as it seems: those wait for their rest."""
 IDLE_S = 0.75
 """Without anything to do, the clocks are read this often: less than a jump of the clock that is to be seen
 (`watch.JUMP_US`), so that it is known of each stamp on which side of the jump it was made."""
@@ -35,8 +30,6 @@ class Pulse:
         self._began = self._beaten = self._loop.time()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._due = self._began
-        self._hurried = False
-        self._bursts = 0
         self._reads_first = False
         self._timer: asyncio.Handle = self._loop.call_soon(self._wake)
 
@@ -54,28 +47,14 @@ class Pulse:
             self._ended.result()
 
     def stir(self) -> None:
-        """Beat at the next multiple of the interval, or after a pause at once: something was put."""
-        now = self._loop.time()
-        paused = now - self._beaten >= PAUSE_INTERVALS * self._interval_s
-        if self._hurried and not paused:
-            self._bursts = BURSTS
-        self._hurried = paused and not self._bursts
-        if self._hurried:
-            self._hurry(now)
-        else:
-            slots = int((now - self._began) / self._interval_s) + 1
-            at = self._began + slots * self._interval_s
-            self._bursts -= paused and at < self._due
-            self._arm(at)
+        """Beat at the next multiple of the interval: something was put."""
+        slots = int((self._loop.time() - self._began) / self._interval_s) + 1
+        self._arm(self._began + slots * self._interval_s)
 
     def lull(self) -> None:
         """Beat as soon as what runs now has ended, unless the last beat is too near."""
         now = self._loop.time()
-        if now - self._beaten >= self._interval_s / 2:
-            self._hurry(now)
-
-    def _hurry(self, now: float) -> None:
-        if now < self._due:
+        if now - self._beaten >= self._interval_s / 2 and now < self._due:
             self._timer.cancel()
             self._due = now
             self._timer = self._loop.call_soon(self._wake)

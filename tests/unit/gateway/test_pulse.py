@@ -5,7 +5,6 @@ In time that passes only while everything waits, so that it is exact however bus
 
 import asyncio
 import functools
-import itertools
 import math
 import socket
 import time
@@ -94,34 +93,6 @@ async def test_what_is_put_is_cut_within_one_interval_however_often_something_is
         beats.pulse.stir()
     (cut_at,) = await beats.within(0.2)
     assert cut_at - put_at <= INTERVAL_S + 0.001
-    await beats.end()
-
-
-@in_its_own_time
-async def test_what_comes_after_a_pause_is_cut_at_once_and_what_follows_within_the_interval() -> None:
-    beats = Beats()
-    await asyncio.sleep(0.12)
-    put_at = beats.loop.time()
-    for _ in range(30):
-        beats.pulse.stir()
-        await asyncio.sleep(0.01)
-    assert beats.at[1] == put_at
-    assert len(beats.at) <= 2 + math.ceil(0.3 / INTERVAL_S)
-    assert max(b - a for a, b in itertools.pairwise(beats.at[1:])) <= INTERVAL_S + 0.001
-    await beats.end()
-
-
-@in_its_own_time
-async def test_bursts_are_not_cut_at_once_after_the_first_of_them() -> None:
-    beats = Beats()
-    await asyncio.sleep(0.12)
-    for burst in range(20):
-        before = len(beats.at)
-        for _ in range(5):
-            beats.pulse.stir()
-            await asyncio.sleep(0)
-        await asyncio.sleep(0.3)
-        assert len(beats.at) - before == (2 if burst == 0 else 1)
     await beats.end()
 
 
