@@ -90,6 +90,10 @@ class Sink(Protocol):
         """Have `told` called in the event loop with each new `sealed`; returns what ends it."""
         ...
 
+    def watch_cut(self, told: Callable[[], None]) -> Callable[[], None]:
+        """Have `told` called before what was put goes where it may become durable; returns what ends it."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Value:

@@ -47,10 +47,12 @@ class Collector:
         self._full = False
         self._number = first_number
         self._slot: Slot | None = None
+        self._untouched = False
         self._missed: dict[tuple[int, str], Event] = {}
         self._sealed = first_number - 1
         self._parted: set[int] = set()
         self._told: list[Callable[[int], None]] = []
+        self._cutting: list[Callable[[], None]] = []
 
     @property
     def full(self) -> bool:
@@ -85,6 +87,11 @@ class Collector:
         self._told.append(told)
         return lambda: self._told.remove(told)
 
+    def watch_cut(self, told: Callable[[], None]) -> Callable[[], None]:
+        """Have `told` called before what was put is given to the journal; returns what ends it."""
+        self._cutting.append(told)
+        return lambda: self._cutting.remove(told)
+
     def tell_sealed(self, through: int) -> None:
         """Say that every slot up to number `through` is durable."""
         if through in self._parted:  # what came while it collected lies in the next one
@@ -107,21 +114,11 @@ class Collector:
     ) -> None:
         """Put one scan. One that would spoil its batch, or outside any watch, is counted and not kept."""
         count = len(value)
-        slot = self._slot
-        if (
-            slot is None
-            or count == 0
-            or first < 1
-            or not EARLIEST_US <= time <= LATEST_US
-            or (quality is not None and len(quality) != count)
-            or self.fence()
-        ):
-            self.refused += 1
+        slot = self._taking(time, first, count > 0 and (quality is None or len(quality) == count))
+        if slot is None:
             return
         if value.dtype is not _FLOAT64:
             value = value.astype(np.float64)
-        if not slot.heads:
-            self.on_first()
         slot.heads += _pack_head(device, time, received, first, count, how, quality is not None)
         slot.values += value.tobytes()
         if quality is not None:
@@ -132,19 +129,9 @@ class Collector:
     def good(self, device: int, time: int, received: int, first: int, value: bytes, how: How) -> None:
         """Put one scan of Good values, given as bytes; refused like those of `scan`."""
         count = len(value) // _FLOAT64_BYTES
-        slot = self._slot
-        if (
-            slot is None
-            or count == 0
-            or len(value) % _FLOAT64_BYTES
-            or first < 1
-            or not EARLIEST_US <= time <= LATEST_US
-            or self.fence()
-        ):
-            self.refused += 1
+        slot = self._taking(time, first, count > 0 and len(value) % _FLOAT64_BYTES == 0)
+        if slot is None:
             return
-        if not slot.heads:
-            self.on_first()
         slot.heads += _pack_head(device, time, received, first, count, how, False)
         slot.values += value
         self.scans += 1
@@ -160,38 +147,35 @@ class Collector:
         how: How,
     ) -> None:
         """Put one scan of Good values of each of `devices`; refused like those of `scan`."""
-        slot = self._slot
-        if (
-            slot is None
-            or value.size == 0
-            or len(value) != len(devices)
-            or first < 1
-            or not EARLIEST_US <= time <= LATEST_US
-            or self.fence()
-        ):
-            self.refused += len(devices)
+        slot = self._taking(time, first, value.size > 0 and len(value) == len(devices), len(devices))
+        if slot is None:
             return
-        if not slot.heads:
-            self.on_first()
         slot.heads += heads_of(devices, time, received, first, value.shape[1], how)
         slot.values += value.tobytes()
         self.scans += len(devices)
         self.readings += value.size
 
+    def _taking(self, time: int, first: int, is_whole: bool, count: int = 1) -> Slot | None:
+        """Return the slot that takes `count` things from these on; None, and they are counted, where none may."""
+        slot = self._slot
+        if slot is None or first < 1 or not (is_whole and EARLIEST_US <= time <= LATEST_US) or self.fence():
+            self.refused += count
+            return None
+        if self._untouched:
+            self._stir()
+        return slot
+
+    def _stir(self) -> None:
+        if self._untouched:
+            self._untouched = False
+            self.on_first()
+
     def text(self, reading: TextReading) -> None:
         """Put one text reading."""
-        if (
-            self._slot is None
-            or reading.position < 1
-            or not EARLIEST_US <= reading.time <= LATEST_US
-            or self.fence()
-        ):
-            self.refused += 1
-            return
-        if not self._slot.texts:
-            self.on_first()
-        self._slot.texts.append(reading)
-        self.readings += 1
+        slot = self._taking(reading.time, reading.position, True)
+        if slot is not None:
+            slot.texts.append(reading)
+            self.readings += 1
 
     def lull(self) -> None:
         """Take a room's word that it expects nothing more for the moment."""
@@ -201,8 +185,7 @@ class Collector:
         """Put one event."""
         self.events[event.kind] = self.events.get(event.kind, 0) + 1
         if self._slot is not None:
-            if not self._slot.events:
-                self.on_first()
+            self._stir()
             self._slot.events.append(event)
         else:
             self._miss(event)
@@ -210,7 +193,7 @@ class Collector:
     def notice(self, notice: Notice) -> None:
         """Put what the gateway says of itself; there must be a watch."""
         assert self._slot is not None
-        self.on_first()
+        self._stir()
         self._slot.notices.append(notice)
 
     def begin(self, now_us: int) -> None:
@@ -228,16 +211,14 @@ class Collector:
 
     def end(self, now_us: int) -> Slot:
         """Return what was collected up to now and end the watch."""
-        slot = self._slot
-        assert slot is not None
+        slot = self._closed()
         slot.watermark = max(slot.since, now_us)
         self._slot = None
         return slot
 
     def part(self, broken: Break) -> Slot:
         """Return what was collected before a break of the watch, and go on with a new watch behind it."""
-        slot = self._slot
-        assert slot is not None
+        slot = self._closed()
         scans = scans_of([slot])
         before = np.fromiter((broken.before(at) for at in scans.received.tolist()), np.bool_, len(scans))
         self._parted.add(slot.number)
@@ -263,9 +244,17 @@ class Collector:
         self.notice(Notice(None, Event("gap", 0, span[0], span[1], broken.reason, detail)))
         return earlier
 
+    def _closed(self) -> Slot:
+        """Return the slot that collected, once all is written that must stand before it may be durable."""
+        assert self._slot is not None
+        for told in tuple(self._cutting):
+            told()
+        return self._slot
+
     def _next(self, since: int) -> Slot:
         number = self._number
         self._number += 1
+        self._untouched = True
         return Slot(number, since)
 
     def _miss(self, event: Event) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 LATE_S = 0.05
 """A beat this late comes after the process stood still: what came meanwhile is read first, for the watch goes on until
 now."""
-IDLE_S = 0.5
+IDLE_S = 0.75
 """Without anything to do, the clocks are read this often: less than a jump of the clock that is to be seen
 (`watch.JUMP_US`), so that it is known of each stamp on which side of the jump it was made."""
 _MOMENT_S = 0.001

@@ -1,7 +1,8 @@
 """The recorder: beats, cuts slots for the journal, seals them into the outbox, and owns the watch.
 
-It beats when `pulse` says, and cuts a slot that holds nothing only for a seal. Sealing runs in a thread, one at a
-time, because it waits for the disk. When the outbox is full or the disk refuses, rooms are told to stop. What still
+It beats when `pulse` says, and cuts a slot that holds nothing only for a seal. A seal of nothing waits until partitions
+must be heard from, so that what comes meanwhile is sealed as it is cut. Sealing runs in a thread, one at a time,
+because it waits for the disk. When the outbox is full or the disk refuses, rooms are told to stop. What still
 arrives shortly after is kept; then the watch ends, and when there is room again a new one begins with the gap
 recorded. What cannot be sealed stays in memory, bounded, and is written first, with the bytes that its batches
 already had.
@@ -19,10 +20,10 @@ from gateway.outbox.journal import Journal
 from gateway.outbox.store import Outbox
 from gateway.pulse import Pulse
 from gateway.recovery import gap
-from gateway.sealing import Seal, Sealer
+from gateway.sealing import HEARTBEAT_US, Seal, Sealer
 from gateway.slots import Notice, Slot
 from gateway.watch import Watch
-from muster.clock import Clock
+from muster.clock import SECOND_US, Clock
 from muster.errors import Backpressure
 
 _log = structlog.get_logger()
@@ -47,6 +48,13 @@ LOOK_S = 0.05
 
 EARLY_S = 0.002
 """A seal may begin this early: the event loop's timers are exact to a millisecond."""
+
+HEARTBEAT_S = HEARTBEAT_US / SECOND_US + 2 * EARLY_S
+"""A seal of nothing is made this long after the one before: by then its partitions' heartbeats are due."""
+
+SLIP_SHARE = 0.9
+"""Where the process woke only to seal the one slot since the last seal, the next seal is so much nearer: what comes
+steadily then soon finds a seal of nothing waiting, and from there on both are done in one waking."""
 
 RESUME_SHARE = 0.8
 """A full outbox is taken up again when it is this empty."""
@@ -110,7 +118,8 @@ class Recorder:
             raise self._failure
         now_us, monotonic_s = self._clock.now_us(), self._clock.monotonic()
         broken = self._watch.beat(now_us, monotonic_s)
-        due = monotonic_s >= self._seal_at - EARLY_S
+        due = monotonic_s >= self._next_seal() - EARLY_S
+        alone = self.collector.idle and len(self._pending) == 1
         if self.collector.watching:
             self._say_losses()
             if broken is not None:
@@ -120,11 +129,11 @@ class Recorder:
                 self._keep(self.collector.cut(now_us))
         if self._sealing is None and due:
             if self._pending or self._unwritten or self._outbox.unsettled:
-                self._start_seal(monotonic_s)
+                self._start_seal(monotonic_s, self._seal_interval_s * (SLIP_SHARE if alone else 1.0))
             else:
                 self._seal_at = monotonic_s + self._seal_interval_s
         self._judge(now_us, monotonic_s)
-        return max(self._seal_at - monotonic_s, LOOK_S)
+        return max(self._next_seal() - monotonic_s, LOOK_S)
 
     def end(self) -> None:
         """End the watch; whatever rooms still acquire lies in the gap that the next start says."""
@@ -158,10 +167,16 @@ class Recorder:
             _log.error("outbox-damaged", partition=loss.partition, at=loss.at, until=loss.until)
             self.collector.notice(Notice(loss.partition, gap("outbox-damaged", loss.at, loss.until)))
 
-    def _start_seal(self, monotonic_s: float) -> None:
+    def _next_seal(self) -> float:
+        """Return when a seal is due; one of nothing is when the partitions' heartbeats are."""
+        if self._pending or self._unwritten or not self.collector.idle:
+            return self._seal_at
+        return max(self._seal_at, self._sealing_since + HEARTBEAT_S)
+
+    def _start_seal(self, monotonic_s: float, next_s: float) -> None:
         slots, self._pending, self._pending_bytes = self._pending, [], 0
         self._sealing_since = monotonic_s
-        self._seal_at = max(self._seal_at + self._seal_interval_s, monotonic_s)
+        self._seal_at = max(self._seal_at, monotonic_s - LOOK_S) + next_s
         self._sealing = asyncio.get_running_loop().run_in_executor(self._thread, self._seal, slots, False)
         self._sealing.add_done_callback(self._end_seal)
 

@@ -84,6 +84,9 @@ class Hearing(ABC, Generic[S]):
     def watch_sealed(self, told: Callable[[int], None]) -> Callable[[], None]:
         return lambda: None
 
+    def watch_cut(self, told: Callable[[], None]) -> Callable[[], None]:
+        return lambda: None
+
     def said(self, kind: str, device: int | None = None) -> list[Event]:
         """Return the events of a kind."""
         return [one for one in self.events if one.kind == kind and device in (None, one.device)]

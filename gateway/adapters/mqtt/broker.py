@@ -101,7 +101,7 @@ class BrokerSession:
         """Stay connected until cancelled, with backoff and jitter; leaves no connection behind."""
         pause_s = _FIRST_PAUSE_S
         said = ""
-        unwatch = self._sink.watch_sealed(self._sealed)
+        watches = self._sink.watch_sealed(self._sealed), self._sink.watch_cut(self._write)
         loop = asyncio.get_running_loop()
         try:
             while True:
@@ -126,7 +126,9 @@ class BrokerSession:
                 await asyncio.sleep(min(pause_s, self.settings.backoff_max_s) * random.uniform(0.5, 1.0))
                 pause_s = min(2 * pause_s, self.settings.backoff_max_s)
         finally:
-            unwatch()
+            self._write()
+            for unwatch in watches:
+                unwatch()
             self.connected = False
             if self._receipts is not None:
                 self._receipts.close()
@@ -226,8 +228,11 @@ class BrokerSession:
         self._heard([Message(topic, payload, packet.qos, packet.retain, packet.dup, now_us, packet.mid)])
 
     def _heard(self, messages: list[Message]) -> None:
-        """Let the room put what came, and note what is to be acknowledged. Raises Unavailable."""
-        receipts, on_message = self._receipts, self._on_message
+        """Let the room put what came, and note what is to be acknowledged. Raises Unavailable.
+
+        What came again may be durable already, and is acknowledged at once. The rest waits for its slot.
+        """
+        receipts, on_message, redelivered = self._receipts, self._on_message, self.redelivered
         mark = self._sink.mark() or 0
         numbers: list[int] = []
         digests: list[bytes] = []
@@ -243,8 +248,9 @@ class BrokerSession:
             on_message(message)
         self._note(mark, numbers, digests)
         if receipts is not None:
-            receipts.flush()
-            self._sealed(self._sink.sealed)
+            if self.redelivered != redelivered:
+                receipts.flush()
+                self._sealed(self._sink.sealed)
         elif self._link is not None:
             self._link.wire.acknowledge(self._deliveries.take(mark)[0])
 
@@ -272,6 +278,16 @@ class BrokerSession:
             self.redelivered += 1
             if packet not in self._deliveries:  # NATS does so whenever an acknowledgement takes long
                 self._deliveries.add(slot, qos, [packet], [digest])
+
+    def _write(self) -> None:
+        """Have the receipts in their file before what they stand for may be durable."""
+        if self._receipts is None:
+            return
+        try:
+            self._receipts.flush()
+        except Unavailable as error:
+            if self._link is not None:
+                self._link.end(Refused("mqtt.receipts-unusable", problem=str(error)))
 
     def _sealed(self, through: int) -> None:
         """Acknowledge, in the order in which it came, what is durable now."""

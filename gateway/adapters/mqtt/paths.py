@@ -11,6 +11,8 @@ import jsonpath
 from muster.errors import ConfigError
 
 _PLAIN = re.compile(r"""\.([^\W\d][\w-]*)|\[(\d{1,9})\]|\['([^'\\]*)'\]|\["([^"\\]*)"\]""")
+_LAST_BARE = "\uffff"
+"""The library takes letters beyond it between quotes only."""
 MISSING = object()
 """What stands where nothing stands; None is a value of JSON."""
 
@@ -74,7 +76,7 @@ def plain(keys: Sequence[str | int]) -> str:
     for key in keys:
         if isinstance(key, int):
             parts.append(f"[{key}]")
-        elif re.fullmatch(r"[^\W\d][\w-]*", key):
+        elif re.fullmatch(r"[^\W\d][\w-]*", key) and max(key) <= _LAST_BARE:
             parts.append(f".{key}")
         else:
             parts.append(f"[{json.dumps(key, ensure_ascii=False)}]")

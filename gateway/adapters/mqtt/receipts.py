@@ -99,7 +99,7 @@ class Receipts:
         return slot
 
     def put(self, digests: Sequence[bytes], slot: int) -> None:
-        """Note that messages lie in `slot`; `flush` must follow before the event loop goes on."""
+        """Note that messages lie in `slot`; `flush` must follow before that may be durable."""
         if self._owed or self._earlier:
             for digest in digests:
                 self._settle(digest)

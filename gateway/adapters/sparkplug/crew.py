@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from gateway.adapters.sparkplug.host import (
+from gateway.adapters.sparkplug.outcomes import (
     Alive,
     Born,
     ClockOff,
@@ -19,6 +19,8 @@ from gateway.adapters.sparkplug.station import Station
 
 _SHARED = frozenset({Down, Trouble, Born})
 """What all devices share when it is said of their edge node."""
+_SPEAKING = frozenset({Alive, Measured})
+"""What shows that a device speaks."""
 
 
 class Crew:
@@ -53,7 +55,7 @@ class Crew:
         spoke: list[Station] = []
         for outcome in outcomes:
             stations = self._concerned(outcome)
-            if type(outcome) is Alive:
+            if type(outcome) in _SPEAKING:
                 spoke += stations
             for station in stations:
                 _give(station, outcome, at)
@@ -68,6 +70,7 @@ class Crew:
 
 def _give(station: Station, outcome: Outcome, at: int) -> None:
     if isinstance(outcome, Measured):
+        station.alive()
         station.measured(outcome, at)
     elif isinstance(outcome, Values):
         station.values(outcome.readings, outcome.sent_ms, outcome.live, at)

@@ -7,167 +7,35 @@ carry 0 to 255 in turn, over the node and all its devices; when one is missing i
 rebirth is asked for. At most one a minute is, and ever fewer from a node that says nothing.
 """
 
-from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
-import msgspec
+from collections.abc import Generator, Iterator
 
 from gateway.adapters.sparkplug.clockwork import Clockwork
+from gateway.adapters.sparkplug.outcomes import (
+    Alive,
+    Born,
+    ClockOff,
+    Down,
+    Measured,
+    Missed,
+    Outcome,
+    Reading,
+    Said,
+    Scope,
+    Trouble,
+    Up,
+    Values,
+)
+from gateway.adapters.sparkplug.rebirths import REBIRTH_EVERY_S, RebirthLimit
+from gateway.adapters.sparkplug.table import Table
 from gateway.adapters.sparkplug.topics import Kind, Node
-from muster.errors import Rejected
-from muster.sparkplug import DataType, Form, Metric, Numbers, Payload, typed
+from muster.sparkplug import Metric, Numbers, Payload
 
-REBIRTH = "Node Control/Rebirth"
-REBIRTH_EVERY_S = 60.0
 _LONGEST_PAUSE_S = 600.0
 _BIRTHS_WITHIN_S = 10.0
 """How long after its node's birth a device may take to be born."""
 _TRUSTED_AWAY_S = 60.0
 _MOST_MISSING = 32
 _MOST_METRICS = 100_000
-_TEXTUAL = frozenset({DataType.STRING, DataType.TEXT, DataType.UUID})
-
-Said = Payload | Numbers
-"""A message's content, read either way."""
-Scope = str | None
-"""A device's name, or None for the edge node itself."""
-
-
-class Reading(msgspec.Struct, gc=False):
-    """One metric's value by its datatype; `metric` is as it came, `name` as its birth named it."""
-
-    name: str
-    datatype: DataType
-    value: Any
-    metric: Metric
-
-
-@dataclass(frozen=True, slots=True)
-class Up:
-    """A node or device was born, or is known to live on: its session is up."""
-
-    scope: Scope
-
-
-@dataclass(frozen=True, slots=True)
-class Down:
-    """A node or device died, for `reason`."""
-
-    scope: Scope
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Alive:
-    """A valid message came that need not hold any value."""
-
-    scope: Scope
-
-
-@dataclass(frozen=True, slots=True)
-class Born:
-    """A birth came; `metrics` are all that the node or device has, by name."""
-
-    scope: Scope
-    metrics: Mapping[str, Metric]
-
-
-@dataclass(frozen=True, slots=True)
-class Values:
-    """Values came; live: from a DATA message. sent_ms: the payload's own time."""
-
-    scope: Scope
-    readings: list[Reading]
-    sent_ms: int | None
-    live: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """Live values came, read at once: numbers of one time. names: of each, one tuple for all messages of a form."""
-
-    scope: Scope
-    names: tuple[str, ...]
-    numbers: Numbers
-
-    def readings(self) -> list[Reading]:
-        """Return them as they stand in `Values`."""
-        parts = zip(self.names, self.numbers.form.carriers, self.numbers.metrics, strict=True)
-        return [Reading(name, datatype, metric.value, metric) for name, datatype, metric in parts]
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Something is wrong with a message."""
-
-    scope: Scope
-    reason: str
-    detail: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Missed:
-    """Messages of the node, or of its devices, were lost between two instants, in µs."""
-
-    since: int
-    until: int
-    messages: int
-
-
-@dataclass(frozen=True, slots=True)
-class ClockOff:
-    """The node's clock less ours was measured anew."""
-
-    offset_us: int
-    accuracy_us: int
-
-
-Outcome = Up | Down | Alive | Born | Values | Measured | Trouble | Missed | ClockOff
-
-
-class _Table:
-    """What a birth said of a node's or device's metrics."""
-
-    __slots__ = ("_form", "_named", "aliases", "names")
-
-    def __init__(self, metrics: list[Metric]) -> None:
-        self.names = {one.name: one for one in metrics if one.name}
-        self.aliases = {one.alias: one for one in metrics if one.alias is not None and one.name}
-        self._form: Form | None = None
-        self._named: tuple[str, ...] | None = None
-
-    def named(self, form: Form) -> tuple[str, ...] | None:
-        """Return the names of a form's metrics; None unless all are known as numbers of the kind that came."""
-        if form is not self._form:
-            self._form = form
-            known = [self.aliases.get(alias) for alias in form.aliases]
-            names = [
-                one.name
-                for one, carrier in zip(known, form.carriers, strict=True)
-                if one is not None and one.datatype is carrier
-            ]
-            self._named = tuple(names) if len(names) == len(known) else None
-        return self._named
-
-
-class RebirthLimit:
-    """When each edge node was last asked for a rebirth, whoever asked; times in monotonic seconds."""
-
-    def __init__(self) -> None:
-        self._asked: dict[tuple[str, Node], float] = {}
-
-    def asked(self, key: tuple[str, Node]) -> float | None:
-        """Return when."""
-        return self._asked.get(key)
-
-    def take(self, key: tuple[str, Node], now_s: float) -> bool:
-        """Note that it is asked now, unless it was asked within the minute; returns whether it may be."""
-        last = self._asked.get(key)
-        if last is not None and now_s - last < REBIRTH_EVERY_S:
-            return False
-        self._asked[key] = now_s
-        return True
 
 
 class EdgeNode:
@@ -177,7 +45,7 @@ class EdgeNode:
         """key: the broker's text and the node, under which rebirths are limited."""
         self.born = False
         self.reorder_s = reorder_s
-        self.tables: dict[Scope, _Table] = {}
+        self.tables: dict[Scope, Table] = {}
         self.rebirths = 0
         self._key, self._limit = key, limit
         self._clock = Clockwork()
@@ -235,7 +103,7 @@ class EdgeNode:
         said = next((one.value for one in payload.metrics if one.name == "bdSeq"), None)
         self._bd_seq = said if isinstance(said, int) else None
         self._unborn = {scope: now_s + _BIRTHS_WITHIN_S for scope in self.tables if scope is not None}
-        self.tables = {None: _Table(payload.metrics)}
+        self.tables = {None: Table(payload.metrics)}
         self.born, self._doubtful = True, False
         self._next = (seq + 1) % 256
         self._missing.clear()
@@ -244,7 +112,7 @@ class EdgeNode:
         yield from self._birth(None, payload)
 
     def _device_born(self, scope: Scope, payload: Said) -> Iterator[Outcome]:
-        self.tables[scope] = _Table(payload.metrics)
+        self.tables[scope] = Table(payload.metrics)
         self._unborn.pop(scope, None)
         yield Up(scope)
         yield from self._birth(scope, payload)
@@ -274,34 +142,16 @@ class EdgeNode:
 
     def _data(self, scope: Scope, payload: Said, now_s: float) -> Iterator[Outcome]:
         table = self.tables.get(scope)
-        yield Alive(scope)
         if table is None:
             self.want(now_s)
+            yield Alive(scope)
             yield Trouble(scope, "sparkplug.not-born")
             return
         if type(payload) is Numbers and (names := table.named(payload.form)) is not None:
             yield Measured(scope, names, payload)
             return
-        readings: list[Reading] = []
-        unknown: Metric | None = None
-        for metric in payload.metrics:
-            known = (
-                table.aliases.get(metric.alias) if metric.alias is not None else table.names.get(metric.name)
-            )
-            if known is None or (metric.name and metric.name != known.name):
-                unknown = metric
-                continue
-            datatype, value = known.datatype, metric.value
-            if metric.datatype is DataType.UNKNOWN:
-                if value is not None:
-                    try:
-                        value = typed(value, datatype)
-                    except Rejected as error:
-                        metric.problem, value = str(error), None
-            elif metric.datatype is not datatype and not {metric.datatype, datatype} <= _TEXTUAL:
-                unknown = metric
-                continue
-            readings.append(Reading(known.name, datatype, value, metric))
+        yield Alive(scope)
+        readings, unknown = table.readings(payload.metrics)
         if unknown is not None:
             self.want(now_s)
             named = unknown.name or f"alias {unknown.alias}"

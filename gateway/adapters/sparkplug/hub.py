@@ -11,7 +11,9 @@ from typing import Any
 from gateway.adapter import Sink, Workplace
 from gateway.adapters.mqtt.broker import BrokerSession, BrokerSettings, Message
 from gateway.adapters.sparkplug.crew import Crew
-from gateway.adapters.sparkplug.host import REBIRTH, EdgeNode, RebirthLimit, Trouble
+from gateway.adapters.sparkplug.host import EdgeNode
+from gateway.adapters.sparkplug.outcomes import Trouble
+from gateway.adapters.sparkplug.rebirths import REBIRTH, RebirthLimit
 from gateway.adapters.sparkplug.station import Station
 from gateway.adapters.sparkplug.topics import Node, Topic, parse, state_topic
 from muster.clock import Clock

@@ -9,8 +9,8 @@ from gateway.adapters.mqtt.house import BrokerRoom, may_have_been_held
 from gateway.adapters.sparkplug import commands
 from gateway.adapters.sparkplug.config import understand
 from gateway.adapters.sparkplug.discovery import Ear, group_of, things_of
-from gateway.adapters.sparkplug.host import RebirthLimit
 from gateway.adapters.sparkplug.hub import Hub, rebirth
+from gateway.adapters.sparkplug.rebirths import RebirthLimit
 from gateway.adapters.sparkplug.station import Station
 from gateway.adapters.sparkplug.topics import NAMESPACE, Node
 from gateway.checks import validated

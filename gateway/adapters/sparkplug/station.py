@@ -14,8 +14,8 @@ from gateway.adapter import Diagnostics, Sink, Value
 from gateway.adapters.mqtt.awaiting import Watchers
 from gateway.adapters.mqtt.values import Converted
 from gateway.adapters.sparkplug.config import Understood
-from gateway.adapters.sparkplug.host import Measured, Reading, Scope
 from gateway.adapters.sparkplug.identification import facts_of, origin_of
+from gateway.adapters.sparkplug.outcomes import Measured, Reading, Scope
 from gateway.adapters.sparkplug.values import converted, time_us
 from muster.clock import SECOND_US
 from muster.device import Device

@@ -133,6 +133,7 @@ class Outbox(Hearing[Seen]):
         super().__init__()
         self.at_once, self.collecting = at_once, collecting
         self.told: list[Callable[[int], None]] = []
+        self.cutting: list[Callable[[], None]] = []
 
     def keep(self, seen: Seen) -> None:
         self.scans.append(seen)
@@ -149,8 +150,14 @@ class Outbox(Hearing[Seen]):
         self.told.append(told)
         return lambda: self.told.remove(told)
 
+    def watch_cut(self, told: Callable[[], None]) -> Callable[[], None]:
+        self.cutting.append(told)
+        return lambda: self.cutting.remove(told)
+
     def seal(self) -> None:
         """Make durable what was put."""
+        for write in tuple(self.cutting):
+            write()
         self.sealed += 1
         for told in tuple(self.told):
             told(self.sealed)

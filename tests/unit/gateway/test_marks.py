@@ -26,6 +26,27 @@ async def test_what_was_put_under_a_mark_is_told_durable_only_when_it_is_sealed(
     assert len(told) == count
 
 
+async def test_before_a_slot_may_be_durable_it_is_asked_what_must_stand_before_it(bench: Make) -> None:
+    gateway = bench()
+    written: list[tuple[int | None, bool]] = []
+    collector = gateway.collector
+
+    def write() -> None:
+        mark = collector.mark()
+        written.append((mark, any(slot.number == mark for slot in gateway.recorder._pending)))
+
+    end = collector.watch_cut(write)
+    for cut in (gateway.recorder.beat, gateway.recorder.beat, gateway.recorder.end):
+        gateway.poll()
+        mark = collector.mark()
+        cut()
+        assert written.pop() == (mark, False)
+        assert gateway.recorder._pending[-1].number == mark
+        gateway.clock.jump(3600)  # the next beat parts its slot
+    assert written == []
+    end()
+
+
 async def test_a_mark_rises_over_a_restart_and_none_is_given_outside_a_watch(bench: Make) -> None:
     first = bench()
     await first.beat(15)

@@ -23,6 +23,43 @@ async def test_a_first_start_says_no_gap_and_seals_what_was_polled(bench: Make) 
     assert gaps(batches) == []
 
 
+async def test_a_seal_of_nothing_waits_for_the_heartbeats_and_what_comes_meanwhile_is_sealed_at_once(
+    bench: Make,
+) -> None:
+    gateway = bench()
+    await gateway.beat(40)
+    await gateway.settled()
+    before = sealed = gateway.recorder.seals
+    while sealed == before:
+        await gateway.beat(1, poll=False)
+        sealed = gateway.recorder.seals
+    await gateway.beat(15, poll=False)
+    assert gateway.recorder.seals == sealed
+    await gateway.beat(1)
+    assert gateway.recorder.seals == sealed + 1
+    assert received(gateway.taken())[-1:] == gateway.given[-1:]
+    for _ in range(3):
+        await gateway.beat(21, poll=False)
+        heard = [batch.header.partition for batch in gateway.taken()]
+        assert sorted(heard) == list(range(PARTITIONS))
+
+
+@pytest.mark.parametrize("beats_apart", [10, 11])
+async def test_what_comes_steadily_is_sealed_in_the_beat_that_cuts_it(bench: Make, beats_apart: int) -> None:
+    gateway = bench()
+    await gateway.beat(13)
+    for turn in range(20):
+        before = gateway.recorder.seals
+        await gateway.beat(1)
+        at_once = gateway.recorder.seals - before
+        await gateway.beat(9, poll=False)
+        assert gateway.recorder.seals - before >= 1
+        if turn >= 12:
+            assert (at_once, gateway.recorder.seals - before) == (1, 1)
+        await gateway.beat(beats_apart - 10, poll=False)
+    assert received(await gateway.settled()) == gateway.given
+
+
 async def test_after_a_kill_the_journals_tail_comes_first_and_the_gap_begins_where_it_ends(
     bench: Make,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.adapters.mqtt.mapping import Mapping, Stamp, Target
@@ -63,6 +63,7 @@ def test_a_value_that_is_good_says_what_the_payload_said(raw: Any, kind: str) ->
         assert value == float(raw)
 
 
+@example(["\x1f", "𐔀"], 0)
 @given(st.lists(st.text(max_size=6) | st.integers(0, 50), max_size=4), st.integers())
 def test_the_path_that_discovery_writes_finds_the_leaf_again(keys: list[str | int], leaf: int) -> None:
     document: Any = leaf

@@ -10,7 +10,8 @@ import numpy as np
 
 from gateway.adapters.sparkplug.config import understand
 from gateway.adapters.sparkplug.crew import Crew
-from gateway.adapters.sparkplug.host import EdgeNode, RebirthLimit
+from gateway.adapters.sparkplug.host import EdgeNode
+from gateway.adapters.sparkplug.rebirths import RebirthLimit
 from gateway.adapters.sparkplug.station import Station
 from gateway.adapters.sparkplug.topics import Kind, Node
 from gateway.collector import Collector

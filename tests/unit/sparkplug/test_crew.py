@@ -4,7 +4,7 @@ from typing import Any
 
 from gateway.adapters.sparkplug.config import understand
 from gateway.adapters.sparkplug.crew import Crew
-from gateway.adapters.sparkplug.host import Alive, ClockOff, Down, Missed, Outcome, Trouble, Up
+from gateway.adapters.sparkplug.outcomes import Alive, ClockOff, Down, Missed, Outcome, Trouble, Up
 from gateway.adapters.sparkplug.station import Station
 from gateway.collector import Collector
 from muster.clock import SECOND_US
