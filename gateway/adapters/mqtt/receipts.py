@@ -168,10 +168,10 @@ class Receipts:
             written = os.write(self._file, self._unwritten)
         except OSError as error:
             raise Unavailable(f"{self._path}: {error.strerror}") from error
-        if written != len(self._unwritten):
-            raise Unavailable(f"{self._path}: the disk is full")
         self._size += written
-        self._unwritten.clear()
+        del self._unwritten[:written]
+        if self._unwritten:  # the rest of a record goes behind its beginning
+            raise Unavailable(f"{self._path}: the disk is full")
 
     def close(self) -> None:
         """Let go of the file."""

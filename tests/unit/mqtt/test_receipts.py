@@ -1,5 +1,6 @@
 """Receipts: what counts after a kill, and which redelivery is which."""
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -30,6 +31,22 @@ def test_a_record_that_broke_off_is_passed_over(tmp_path: Path) -> None:
     with (tmp_path / "r").open("ab") as file:
         file.write(b"broken")
     assert Receipts(tmp_path / "r", 1).known(A) == 1
+
+
+def test_what_a_full_disk_took_in_part_goes_on_where_it_broke_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = Receipts(tmp_path / "r", 0)
+    kept.put([A], 1)
+    kept.put([digest_of(2, "a", b"1")], 1)
+    with monkeypatch.context() as full:
+        write = os.write
+        full.setattr(os, "write", lambda file, data: write(file, bytes(data[:30])))
+        with pytest.raises(Unavailable, match="full"):
+            kept.flush()
+    kept.flush()
+    after = Receipts(tmp_path / "r", 1)
+    assert (after.known(A), after.known(digest_of(2, "a", b"1")), len(after)) == (1, 1, 2)
 
 
 def test_the_newest_receipt_of_a_digest_decides(tmp_path: Path) -> None:
