@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ingest.copying import EPOCH_US, scan_rows, text_rows
+from ingest.copying import scan_rows, text_rows
 from muster.events import TextReading
 from muster.scans import NULL_BITS, How, Scans
+from store.binary import EPOCH_US
 from tests.scan_builder import ScanBuilder
 
 Array = tuple[int, list[int | None]]
