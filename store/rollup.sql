@@ -185,14 +185,13 @@ with due as (
                sum(mean * good order by time) filter (where mean <> 'NaN') as sum,
                array_agg(last order by time) filter (where good > 0) as every
         from (
-            select m.time, item.*
-            from rollup_minute m
-            cross join lateral unnest(m.count, m.good, m.min, m.max, m.mean, m.last)
-                with ordinality as item (count, good, min, max, mean, last, position)
-            where m.device = pair.device and m.time >= pair.time and m.time < pair.time + interval '1 hour'
-              and item.count is not null
+            select time, unnest(count) as count, unnest(good) as good, unnest(min) as min, unnest(max) as max,
+                   unnest(mean) as mean, unnest(last) as last, generate_subscripts(count, 1) as position
+            from rollup_minute
+            where device = pair.device and time >= pair.time and time < pair.time + interval '1 hour'
             offset 0
         ) piece
+        where count is not null
         group by position
     ) found
 ), tag_mean as (
