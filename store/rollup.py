@@ -35,7 +35,7 @@ MARKS = 500
 """How many marks of single devices one transaction works on at most; one of a whole partition has its own."""
 PATIENCE = timedelta(minutes=10)
 """How long an hour that still runs waits until it is computed with the minutes that came since."""
-TAGS = 4000
+TAGS = 1250
 """Scans are read of devices that have together at most so many tags, or of one device."""
 MOST_SCANS = 4000
 MOST_READINGS = 8_000_000
