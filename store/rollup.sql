@@ -52,8 +52,8 @@ from (
 group by length(value), length(quality);
 
 -- name: create_rolled
--- Where roll-ups wait until all of a transaction are made.
-create temporary table if not exists rolled (like rollup_minute) on commit delete rows;
+-- Where roll-ups wait until all of a transaction are made. It goes with it: no vacuum would freeze a table that stays.
+create temporary table rolled (like rollup_minute) on commit drop;
 
 -- name: copy_rolled
 -- Takes made roll-ups.
