@@ -36,24 +36,31 @@ class EvenMinutes:
 def even_minutes(part: Part, alone: NDArray[np.bool_]) -> EvenMinutes | None:
     """Roll up those device-minutes of a part that are even.
 
-    Their scans begin at the same position, have different times, the newest first, and no value that is missing, not
-    Good, not finite, beyond `HUGE` or, if not 0, within `TINY`. alone: (p,) which device-minutes have no other scans.
+    Their scans begin at the same position, have different times, and no value that is missing, not Good, not finite,
+    beyond `HUGE` or, if not 0, within `TINY`. alone: (p,) which device-minutes have no other scans.
     """
     if part.null is not None or part.bad is not None:
         return None
+    if not _in_order(
+        part
+    ):  # the index gives the newest first, but the database may sort scans by their lengths
+        part = part.taken(np.lexsort((-part.time, part.pair)))
     step = np.diff(part.pair)
-    if (step < 0).any():
-        return None
     start = np.concatenate([np.zeros(1, np.int64), np.flatnonzero(step) + 1])
     scans = np.diff(start, append=len(part.pair))
     even = alone[part.pair[start]]
-    apart = (step > 0) | ((np.diff(part.time) < 0) & (np.diff(part.first) == 0))
+    apart = (step > 0) | ((np.diff(part.time) != 0) & (np.diff(part.first) == 0))
     even[np.searchsorted(start, np.flatnonzero(~apart), side="right") - 1] = False
     chosen = np.flatnonzero(even)
     if not len(chosen):
         return None
     chosen = chosen[np.argsort(-scans[chosen], kind="stable")]
     return _rolled(part, start[chosen], scans[chosen])
+
+
+def _in_order(part: Part) -> bool:
+    step = np.diff(part.pair)
+    return bool(((step > 0) | ((step == 0) & (np.diff(part.time) < 0))).all())
 
 
 def _rolled(part: Part, start: NDArray[np.int64], scans: NDArray[np.int64]) -> EvenMinutes:

@@ -43,8 +43,8 @@ class Part:
     bad: NDArray[np.bool_] | None
     null: NDArray[np.bool_] | None
 
-    def taken(self, which: NDArray[np.bool_]) -> "Part":
-        """Return these scans, (n,) bool."""
+    def taken(self, which: NDArray[np.bool_] | NDArray[np.intp]) -> "Part":
+        """Return these scans: (n,) whether each, or (k,) which, in that order."""
         return Part(
             self.pair[which],
             self.time[which],

@@ -205,9 +205,10 @@ def test_device_minutes_are_rolled_up_as_defined(minutes: list[list[Scan]]) -> N
     assert not odd
 
 
-@given(st.lists(even_scans(), min_size=1, max_size=6))
-def test_even_minutes_are_seen_as_such(minutes: list[list[Scan]]) -> None:
-    found, _ = parts(sent_minutes(minutes))
+@given(st.lists(even_scans(), min_size=1, max_size=6), st.booleans())
+def test_even_minutes_are_seen_as_such(minutes: list[list[Scan]], mixed: bool) -> None:
+    scans = [(pair, scan, values_of(scan), None) for pair, scans in enumerate(minutes) for scan in scans]
+    found, _ = parts(sent(scans[1::2] + scans[::2] if mixed else scans))
     seen = {
         pair
         for part in found
