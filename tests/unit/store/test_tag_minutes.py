@@ -228,6 +228,14 @@ def test_scans_of_different_tags_are_told_apart() -> None:
     assert rolled(1, sent_minutes([scans]))[0] == {0: by_definition(scans)}
 
 
+def test_of_two_scans_of_one_time_the_one_received_later_is_the_last() -> None:
+    for received in ((1, 2), (2, 1)):
+        scans = [Scan(1, at, 0, 1, (float(at),)) for at in received]
+        made, _ = rolled(1, sent_minutes([scans]))
+        assert made == {0: by_definition(scans)}
+        assert made[0][5] == (1, [bits(2.0)])
+
+
 SIMPLE = Scan(1, 2, 3, 1, (4.0,))
 FLAT = array(701, "d", 1, [4.0, 5.0])
 UNUSUAL = {
