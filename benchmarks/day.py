@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from benchmarks.disk import bytes_per_reading
 from benchmarks.servers import servers
 from bus.subjects import PARTITIONS
-from ingest.copying import HEADER, TRAILER, scan_rows
+from ingest.copying import scan_rows
 from ingest.registry import QUERIES
 from muster.clock import SECOND_US, ManualClock, to_us
 from muster.scans import How, Scans
 from simulators.fleet.fleet import Fleet
 from simulators.fleet.plan import endpoint_count, lay_out
+from store.binary import HEADER, TRAILER
 
 DEVICES, SEED = 520, 7
 EVERY_H = 4

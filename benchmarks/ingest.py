@@ -19,9 +19,10 @@ from benchmarks.samples import Pairs
 from benchmarks.servers import Servers, servers
 from benchmarks.traffic import Message, batches
 from bus import connection, subjects
-from ingest.copying import HEADER, TRAILER, scan_rows
+from ingest.copying import scan_rows
 from muster.clock import SECOND_US
 from muster.scans import Scans
+from store.binary import HEADER, TRAILER
 
 DEVICES, TAGS = 4000, 10
 _HELD = "select count(*) from stream_position where worker <> ''"

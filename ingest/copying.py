@@ -14,11 +14,7 @@ from numpy.typing import NDArray
 
 from muster.events import TextReading
 from muster.scans import NULL_BITS, Scans, sums
-
-HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
-TRAILER = b"\xff\xff"
-EPOCH_US = 946_684_800_000_000
-"""PostgreSQL counts time from 2000-01-01 UTC."""
+from store.binary import EPOCH_US
 
 PORTION = 2048
 """Rows made at a time: few enough to stay in the processor's cache until they are sent."""

@@ -11,11 +11,12 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 
-from ingest.copying import HEADER, TRAILER, scan_rows, text_rows
+from ingest.copying import scan_rows, text_rows
 from ingest.registry import QUERIES
 from ingest.writes import DeviceMinutes, Memory, Quarantined, WatchRow, Writes, due_minutes
 from muster.clock import to_datetime
 from muster.scans import Scans
+from store.binary import HEADER, TRAILER
 from store.engine import bounds, detect
 
 Connection = AsyncConnection[TupleRow]

@@ -5,7 +5,7 @@ Runs as the database's owner, once per installation; a second one does the same 
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -66,7 +66,7 @@ class Housekeeping:
         self._engine = await engine.detect(connection)
         if self._engine.hypertable:
             await engine.widen(connection, self._width)
-        every = {
+        every: dict[Callable[[AsyncConnection[TupleRow]], Awaitable[bool | None]], float] = {
             self.make_partitions: PARTITIONS_EVERY_S,
             self.keep_budget: BUDGET_EVERY_S,
             self.roll_up: ROLL_UP_EVERY_S,
@@ -77,8 +77,8 @@ class Housekeeping:
         while not stop.is_set():
             for job, at in due.items():
                 if self._clock.monotonic() >= at:
-                    await job(connection)
-                    due[job] = self._clock.monotonic() + every[job]
+                    unfinished = await job(connection)
+                    due[job] = self._clock.monotonic() + (0.0 if unfinished else every[job])
             await _wait(stop, max(min(due.values()) - self._clock.monotonic(), 0.0))
 
     async def make_partitions(self, connection: AsyncConnection[TupleRow]) -> None:
@@ -97,12 +97,14 @@ class Housekeeping:
         _bytes.set(use.bytes)
         _budget_bytes.set(use.budget)
 
-    async def roll_up(self, connection: AsyncConnection[TupleRow]) -> None:
-        """Roll up whatever is due."""
+    async def roll_up(self, connection: AsyncConnection[TupleRow]) -> bool:
+        """Roll up whatever is due, for as long as the other jobs can wait; return whether more may be."""
+        until = self._clock.monotonic() + ROLL_UP_EVERY_S
         while worked := await rollup.roll_up(connection):
             _rolled.inc(worked)
-            if worked < rollup.MARKS:
-                break
+            if self._clock.monotonic() >= until:
+                return True
+        return False
 
     async def to_columns(self, connection: AsyncConnection[TupleRow]) -> None:
         """Turn chunks that have passed into columns, where the engine has them."""

@@ -143,6 +143,63 @@ async def test_minutes_equal_the_definition_with_late_data_in_any_order(
     assert_same(stored(database.owner, "rollup_minute"), by_definition(scans))
 
 
+@pytest.mark.parametrize("limit", ["MOST_SCANS", "MOST_READINGS", "TAGS"])
+async def test_minutes_with_many_scans_are_the_same_rolled_up_by_the_database(
+    database: Database, devices: list[int], monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    scans = made(11, devices, 200, odd=True)
+    scans += [(device, at, first, [2.5], None) for device, at, first, *_ in scans[::3]]
+    store(database.owner, scans, whole=True)
+    await work(database.owner)
+    usual = stored(database.owner, "rollup_minute")
+    with psycopg.connect(database.owner) as connection:
+        connection.execute("delete from rollup_minute")
+    monkeypatch.setattr(rollup, limit, 1)
+    with psycopg.connect(database.owner) as connection:
+        connection.execute(
+            "insert into rollup_due select distinct mod(device, 4), 4, date_trunc('minute', time), 0, 1 from scan"
+        )
+    await work(database.owner)
+    assert_same(stored(database.owner, "rollup_minute"), usual)
+
+
+@pytest.mark.parametrize(
+    ("values", "quality", "counts"),
+    [
+        ("{}", None, [2, 1]),
+        ("{{3,4},{5,6}}", None, [3, 2, 1, 1]),
+        ("[0:1]={3,4}", None, [3, 1]),
+        ("[32767:32768]={3,4}", None, [2, 1, *[None] * 32764, 1, 1]),
+        ("{3,4}", "{100}", [3, 2]),
+        ("{3,4}", "{NULL,100,7}", [3, 2]),
+    ],
+)
+async def test_arrays_that_no_gateway_sends_are_rolled_up_too(
+    database: Database, devices: list[int], values: str, quality: str | None, counts: list[int | None]
+) -> None:
+    store(
+        database.owner,
+        [(devices[0], START, 1, [1.0, 2.0], None), (devices[0], START + MINUTE / 2, 1, [1.0], None)],
+        whole=True,
+    )
+    with psycopg.connect(database.owner) as connection:
+        connection.execute(
+            "insert into scan values (%s, %s, %s, %s, %s, 1)", (devices[0], START, START, values, quality)
+        )
+    await work(database.owner)
+    assert stored(database.owner, "rollup_minute")[(devices[0], START)][0] == counts
+
+
+async def test_several_keepers_at_once_harm_nothing(database: Database, devices: list[int]) -> None:
+    scans = made(12, devices, 300, odd=True)
+    for part in (scans[:150], scans[150:]):
+        store(database.owner, part, whole=False)
+        await asyncio.gather(*(work(database.owner) for _ in range(3)))
+    assert rows(database.owner, "select count(*) from rollup_due") == [(0,)]
+    assert rows(database.owner, "select count(*) from rollup_hour_due") == [(0,)]
+    assert_same(stored(database.owner, "rollup_minute"), by_definition(scans))
+
+
 async def test_hours_after_late_data_equal_hours_made_at_once(database: Database, devices: list[int]) -> None:
     scans = made(7, devices, 300, odd=True)
     for part in (scans[:100], scans[100:120], scans[120:]):

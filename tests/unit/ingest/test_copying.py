@@ -1,18 +1,17 @@
 """Every row's bytes are those of the binary COPY format, read back here by a plain reader."""
 
-import struct
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ingest.copying import EPOCH_US, scan_rows, text_rows
+from ingest.copying import scan_rows, text_rows
 from muster.events import TextReading
 from muster.scans import NULL_BITS, How, Scans
+from store.binary import EPOCH_US
+from tests.copy_reader import Array, Reader
 from tests.scan_builder import ScanBuilder
 
-Array = tuple[int, list[int | None]]
 BITS = st.one_of(
     st.just(NULL_BITS),
     st.sampled_from([0, 1 << 63, 0x7FF0000000000000, 0xFFF0000000000000, 0x7FF8000000000000]),
@@ -29,37 +28,6 @@ SCANS = st.lists(
     ),
     max_size=12,
 )
-
-
-class Reader:
-    """Reads binary COPY rows as the documentation describes them."""
-
-    def __init__(self, body: bytes) -> None:
-        self.body, self.at = body, 0
-
-    def take(self, form: str) -> int:
-        (value,) = struct.unpack_from(">" + form, self.body, self.at)
-        self.at += struct.calcsize(">" + form)
-        return int(value)
-
-    def field(self, form: str) -> int:
-        assert self.take("i") == struct.calcsize(">" + form)
-        return self.take(form)
-
-    def array(self, element: str, oid: int) -> Array | None:
-        length = self.take("i")
-        if length == -1:
-            return None
-        end = self.at + length
-        dimensions, flags, kind, size, lower = (self.take("i") for _ in range(5))
-        assert (dimensions, kind) == (1, oid)
-        items: list[int | None] = []
-        for _ in range(size):
-            width = self.take("i")
-            items.append(None if width == -1 else self.take(element))
-        assert self.at == end
-        assert flags == (None in items)
-        return lower, items
 
 
 Row = tuple[int, int, int, Array | None, Array | None, int]
