@@ -115,9 +115,7 @@ def _answer(request: Request, pdu: bytes) -> None:
 
 def _values(registers: bytes) -> None:
     decoder = Decoder(_BLOCKS)
-    ((begin, end),) = decoder.spans
-    decoder.image[begin:end] = registers
-    found = decoder.decode()
+    found = decoder.decode(registers)
     absent: Any = found.value.view(np.uint64) == NULL_BITS
     assert np.isfinite(found.value[~absent]).all()
     texts = {text.position for text in found.texts}
