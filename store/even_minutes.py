@@ -41,9 +41,8 @@ def even_minutes(part: Part, alone: NDArray[np.bool_]) -> EvenMinutes | None:
     """
     if part.null is not None or part.bad is not None:
         return None
-    if not _in_order(
-        part
-    ):  # the index gives the newest first, but the database may sort scans by their lengths
+    # The index gives the newest first, but the database may have sorted scans by their lengths.
+    if not _in_order(part):
         part = part.taken(np.lexsort((-part.time, part.pair)))
     step = np.diff(part.pair)
     start = np.concatenate([np.zeros(1, np.int64), np.flatnonzero(step) + 1])
