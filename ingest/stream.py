@@ -125,7 +125,8 @@ async def purge(client: Client, places: Sequence[Place]) -> None:
         if risen:
             marks = {f"{_MARK}{number}": str(sequence) for number, sequence in risen.items()}
             await jetstream.update_stream(config.evolve(metadata={**(config.metadata or {}), **marks}))
-        held = {int(subject.split(".")[1]) for subject in state.subjects or {}}
+        named = {subject.split(".")[1] for subject in state.subjects or {}}
+        held = [number for number in range(subjects.PARTITIONS) if str(number) in named]
         needed = {number: here[number].needed if number in here else 0 for number in held}
         lowest = max(min(needed.values(), default=0), state.first_seq)
         if lowest > state.first_seq:

@@ -169,6 +169,21 @@ async def test_a_partition_to_which_nothing_comes_holds_others_up_until_much_has
     assert rows(database.owner, "select count(*) from gap") == [(0,)]
 
 
+async def test_what_lies_under_no_partition_stops_neither_worker_nor_purge(
+    gateway: Gateway, database: Database, nats: Bus, bus: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    purge_often(monkeypatch)
+    async with worker(database, nats, bus):
+        for subject in ("batch.x.1", "batch.99.1", "batch.-1.1"):
+            await bus.jetstream().publish(subject, b"garbage")
+        for _ in range(3):
+            last = await gateway.send(bus, 0, scans_of(gateway.in_partition(0)))
+        await stored(database, last)
+    async with worker(database, nats, bus):  # the one before wrote its minute down when it left
+        await purged(bus, 1)
+        assert await held(bus) == {subjects.batch(0, gateway.number): 1}
+
+
 async def test_what_a_partition_has_not_stored_is_never_purged(
     gateway: Gateway, database: Database, nats: Bus, bus: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
