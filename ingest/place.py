@@ -120,13 +120,7 @@ async def move(connection: Connection, position: Position, to: int) -> int:
     Raises:
         Fenced: another worker took over.
     """
-    given = {
-        "partition": position.partition,
-        "fence": position.fence,
-        "stream": position.stream,
-        "from": position.sequence,
-        "to": to,
-    }
+    given = {**_held(position), "from": position.sequence, "to": to}
     row = await (await connection.execute(QUERIES["move"], given)).fetchone()
     if row is None:
         raise Fenced(f"partition {position.partition}")
@@ -139,14 +133,14 @@ async def need(connection: Connection, position: Position, first: int) -> None:
     Raises:
         Fenced: another worker took over.
     """
-    given = {
-        "partition": position.partition,
-        "fence": position.fence,
-        "stream": position.stream,
-        "needed": first,
-    }
+    given = {**_held(position), "needed": first}
     if (await connection.execute(QUERIES["need"], given)).rowcount != 1:
         raise Fenced(f"partition {position.partition}")
+
+
+def _held(position: Position) -> dict[str, int | str]:
+    """Return by what the database knows that this worker still holds the partition."""
+    return {"partition": position.partition, "fence": position.fence, "stream": position.stream}
 
 
 async def purge(connection: Connection, client: Client) -> None:
