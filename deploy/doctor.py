@@ -120,6 +120,7 @@ async def _database(ways: Connections) -> list[Finding]:
                 )
             ).fetchall()
             kept = await kept_in(session)
+            refused = await refused_to(session)
             idle = await waiting(session)
     except (MusterError, TimeoutError) as error:
         return [Finding("database", False, "doctor.database-away", {"words": str(error)})]
@@ -138,6 +139,7 @@ async def _database(ways: Connections) -> list[Finding]:
     if needed_bytes > cache_bytes:
         cache = {"devices": devices, "cache_mb": cache_bytes >> 20, "needed_mb": -(-needed_bytes >> 20)}
         found.append(Finding("cache", False, "doctor.cache-small", cache))
+    found += refused
     if idle:
         found.append(Finding("seats", False, "doctor.seats-waiting", {"count": idle}))
     for code, age in gateways:
@@ -161,6 +163,18 @@ async def kept_in(session: AsyncConnection[TupleRow]) -> Finding:
     query = "select 1 from pg_available_extensions where name = 'timescaledb'"
     available = await (await session.execute(query)).fetchone() is not None
     return Finding("engine", True, "doctor.engine-available" if available else "doctor.engine-plain", facts)
+
+
+async def refused_to(session: AsyncConnection[TupleRow]) -> list[Finding]:
+    """Say what the database does not let this role do that the keeper, which works as the owner, must."""
+    query = "select current_user, current_database(), has_database_privilege(current_database(), 'temporary')"
+    row = await (await session.execute(query)).fetchone()
+    assert row is not None
+    role, database, temporary = row
+    if temporary:
+        return []
+    facts = {"role": role, "database": database}
+    return [Finding("database", False, "doctor.temporary-refused", facts)]
 
 
 async def _bus(ways: Connections) -> list[Finding]:

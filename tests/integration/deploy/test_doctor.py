@@ -7,10 +7,12 @@ from nats.aio.client import Client
 
 from bus import subjects
 from bus.connection import answer, ensure_stream
-from deploy.doctor import Finding, examine
+from deploy.doctor import Finding, examine, refused_to
 from deploy.layout import Layout
 from deploy.postgres import CACHE_OF_A_DEVICE
 from deploy.running import connections
+from store.connection import connected
+from tests.conftest import Database
 from tests.integration.deploy.test_cli_device import installation
 
 __all__ = ["installation"]
@@ -86,6 +88,17 @@ async def test_a_cache_too_small_for_the_devices_is_found_with_what_they_need(
     assert not told.well
     assert f"{told.facts['needed_mb']} MB" in told.remedy("zh-CN")
     assert told.facts["needed_mb"] << 20 > cache_bytes
+
+
+async def test_an_owner_who_may_make_no_temporary_tables_is_found(database: Database) -> None:
+    async with connected(database.owner, "test") as session, session.transaction(force_rollback=True):
+        assert await refused_to(session) == []
+        name = session.info.dbname
+        await session.execute(f'revoke temporary on database "{name}" from public'.encode())
+        await session.execute("set local role muster_api")
+        (told,) = await refused_to(session)
+    assert not told.well
+    assert f"GRANT TEMPORARY ON DATABASE {name} TO muster_api" in told.remedy("en")
 
 
 def one(session: psycopg.Connection[Any], query: str) -> tuple[Any, ...]:
