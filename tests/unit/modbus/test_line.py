@@ -1,141 +1,16 @@
 """A line's fairness and its judgement of what comes, and a device's polls on it: no socket, no real clock."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
 from gateway.adapters.modbus import line as lines
-from gateway.adapters.modbus.decode import Decoders
-from gateway.adapters.modbus.harvest import Harvest
-from gateway.adapters.modbus.line import Line, ask
-from gateway.adapters.modbus.pdu import Refused, Request, Silence, Violation, read
-from gateway.adapters.modbus.post import Post
+from gateway.adapters.modbus.line import ask
+from gateway.adapters.modbus.pdu import Refused, Silence, Violation, read
 from gateway.adapters.modbus.rest import Rest
-from gateway.adapters.modbus.station import Station
-from muster.clock import ManualClock
-from muster.device import Tag
-from muster.events import TextReading
 from muster.quality import Quality
-from tests.hearing import Hearing, Seen
-from tests.unit.modbus.documents import blocks_of, device, tag, understood
-
-
-class FakeLink:
-    """A link that remembers what it was told to send."""
-
-    def __init__(self) -> None:
-        self.ended = ""
-        self.sent: list[Request] = []
-        self.closed = False
-        self.begun = 0
-        self.in_step_again = True
-
-    def send(self, request: Request) -> float:
-        self.sent.append(request)
-        return 0.0
-
-    def forget(self) -> int:
-        return self.begun
-
-    def resynchronise(self) -> bool:
-        return self.in_step_again
-
-    def close(self) -> None:
-        self.closed = True
-
-
-class Heard(Hearing[tuple[int, list[float], list[int] | None]]):
-    """Keeps scans as device, values and qualities."""
-
-    def keep(self, seen: Seen) -> None:
-        quality = None if seen.quality is None else seen.quality.tolist()
-        self.scans.append((seen.device, seen.value.tolist(), quality))
-
-    def text(self, reading: TextReading) -> None:
-        raise AssertionError(reading)
-
-
-class Bench:
-    """A line with stations, moved by hand."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.links: list[FakeLink] = []
-        self.refuse_with: Silence | None = None
-        monkeypatch.setattr(lines, "open_link", self._open)
-        monkeypatch.setattr(lines, "_BREATH_S", 0.0)
-        self.clock = ManualClock()
-        self.sink = Heard()
-        self.harvest = Harvest(self.sink, self.clock, lambda error: None)
-        self.decoders = Decoders()
-        self.busy: set[Line] = set()
-        self.downs: list[str] = []
-        self.again: list[int] = []
-        self.line = Line(
-            understood(tag(1, "uint16", register=0)).connection.line,
-            lambda: None,
-            lambda reason, detail: self.downs.append(reason),
-            self.busy,
-            self.harvest.lull,
-            self.clock.monotonic,
-        )
-        self.rest = Rest(1.0)
-        self.task = asyncio.create_task(self.line.run())
-
-    async def _open(self, settings: Any, listener: Any, timeout_s: float) -> FakeLink:
-        if self.refuse_with is not None:
-            raise self.refuse_with
-        self.links.append(FakeLink())
-        return self.links[-1]
-
-    @property
-    def link(self) -> FakeLink:
-        return self.links[-1]
-
-    def station(self, *tags: Tag, number: int = 1, **connection: Any) -> Station:
-        document = device(*tags, **connection)
-        return Station(
-            document.__class__(**{**_fields(document), "number": number}),
-            understood(*tags, **connection),
-            self.line,
-            self.rest,
-            self.sink,
-            self.clock,
-            self.again.append,
-            lambda station: None,
-            self.harvest,
-            self.decoders,
-        )
-
-    def due(self, station: Station, missed: int = 0) -> None:
-        station.due(self.clock.monotonic(), self.clock.now_us(), missed)
-
-    def answer(self, values: bytes) -> None:
-        self.line.answered(memoryview(values))
-
-    def pass_time(self, seconds: float) -> None:
-        self.clock.advance(seconds)
-        self.line.tick(self.clock.monotonic())
-
-
-def _fields(document: Any) -> dict[str, Any]:
-    return {name: getattr(document, name) for name in document.__struct_fields__}
-
-
-async def settle() -> None:
-    for _ in range(5):
-        await asyncio.sleep(0)
-
-
-@pytest.fixture
-async def bench(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
-    made = Bench(monkeypatch)
-    await settle()
-    yield made
-    made.task.cancel()
-    await asyncio.gather(made.task, return_exceptions=True)
-
+from tests.unit.modbus.bench import Bench, settle
+from tests.unit.modbus.documents import tag
 
 A = tag(1, "uint16", register=0)
 FAR = tag(2, "uint16", register=500)
@@ -150,82 +25,6 @@ async def test_a_poll_of_several_blocks_lets_others_between_its_requests(bench: 
     assert [request.unit for request in bench.link.sent] == [1, 2, 1]
     assert sorted(number for number, *_ in bench.sink.scans) == [1, 2]
     assert not bench.busy
-
-
-R = tag(1, "float32", register=0)
-ONE, NOTHING = bytes.fromhex("3f800000"), bytes.fromhex("7fc00000")
-
-
-@pytest.mark.parametrize("count", [1, 3, 4, 9])
-async def test_answers_that_come_in_one_turn_are_put_in_their_order_each_judged_alone(
-    bench: Bench, count: int
-) -> None:
-    stations = [bench.station(R, number=number) for number in range(1, count + 1)]
-    for station in stations:
-        bench.due(station)
-    for station in stations:
-        bench.answer(NOTHING if station.number == 2 else ONE)
-    assert sorted(number for number, *_ in bench.sink.scans) == [*range(1, count + 1)]
-    qualities = {number: quality for number, _, quality in bench.sink.scans}
-    assert [number for number, quality in qualities.items() if quality] == [2][: count - 1]
-    assert qualities.get(2) in (None, [Quality.NO_VALUE])
-    assert all(value == [1.0] for number, value, _ in bench.sink.scans if number != 2)
-    assert all(station.report().last_good == bench.clock.now_us() for station in stations)
-    assert bench.sink.lulls == 1
-
-
-async def test_answers_of_other_layouts_are_put_with_them(bench: Bench) -> None:
-    wanted = [R, A, tag(1, "int16", register=0)]
-    stations = [bench.station(wanted[number % 3], number=number) for number in range(15)]
-    for station in stations:
-        bench.due(station)
-    for station in stations:
-        bench.answer(ONE if station.number % 3 == 0 else b"\xff\xff")
-    values = {number: value for number, value, _ in bench.sink.scans}
-    assert values == {number: [[1.0], [65535.0], [-1.0]][number % 3] for number in range(15)}
-
-
-async def test_an_answer_is_put_before_the_sockets_are_read_again_though_a_line_waits(bench: Bench) -> None:
-    answered, waiting = bench.station(A), bench.station(A, number=2)
-    bench.due(answered)
-    bench.due(waiting)
-    bench.answer(b"\0\x07")
-    assert bench.busy
-    assert not bench.sink.scans
-    await asyncio.sleep(0)
-    assert [number for number, *_ in bench.sink.scans] == [1]
-
-
-async def test_what_came_before_a_session_ended_is_said_before_its_end(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(bench.sink, "keep", lambda seen: said.append("scan"))
-    monkeypatch.setattr(bench.sink, "event", lambda event: said.append(event.kind))
-    async with asyncio.TaskGroup() as group:
-        document = device(A)
-        one = understood(A)
-        post = Post(one.connection.line, set(), bench.sink, bench.harvest, bench.decoders, group)
-        station = post.add(document, one, bench.clock, bench.again.append)
-        await settle()
-        for busy in (station, bench.station(A, number=2)):
-            busy.due(bench.clock.monotonic(), bench.clock.now_us(), 0)
-        post.line.answered(memoryview(b"\0\x07"))
-        post.line.lost("modbus.connection-closed")
-        await post.end()
-    assert said[:3] == ["session_up", "scan", "session_down"]
-
-
-async def test_a_mistake_in_a_harvest_is_told_and_not_swallowed(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told: list[Exception] = []
-    harvest = Harvest(bench.sink, bench.clock, told.append)
-    station = bench.station(A)
-    monkeypatch.setattr(bench.sink, "scan", lambda *scan: 1 / 0)
-    harvest.add(station, bench.decoders.of(blocks_of(A)), b"\0\x07")
-    await asyncio.sleep(0)
-    assert [type(error) for error in told] == [ZeroDivisionError]
 
 
 async def test_a_silent_device_costs_its_neighbour_one_timeout_and_rests(bench: Bench) -> None:
