@@ -9,16 +9,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from numpy.typing import NDArray
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
+from bus.keys import public_key
 from muster.clock import Clock
+from muster.errors import Rejected
 from muster.presence import Definition
 from store.connection import translated
 from store.queries import load
 
+_log = structlog.get_logger()
 QUERIES = load("ingest", "queries.sql")
 LEAST_BETWEEN_S = 5.0
 MANY = 2000
@@ -106,8 +110,7 @@ class Registry:
             former = await (await connection.execute(QUERIES["former_gateways"], given)).fetchall()
             gateways = await (await connection.execute(QUERIES["gateways"])).fetchall()
         self.gateways = {
-            number: GatewayEntry(enterprise, tuple(Ed25519PublicKey.from_public_bytes(key) for key in keys))
-            for number, enterprise, keys in gateways
+            number: GatewayEntry(enterprise, _usable(number, keys)) for number, enterprise, keys in gateways
         }
         self._put(devices)
         found: dict[int, set[int]] = {}
@@ -149,3 +152,14 @@ class Registry:
         here = (self.gateway == gateway) & ~self.retired
         here &= np.arange(len(self.gateway)) % stride == partition
         return np.flatnonzero(here).astype(np.int32)
+
+
+def _usable(gateway: int, raw: Iterable[bytes]) -> tuple[Ed25519PublicKey, ...]:
+    """Return those of a gateway's keys that may be one; what another signs is refused."""
+    found = []
+    for key in raw:
+        try:
+            found.append(public_key(bytes(key)))
+        except Rejected as error:
+            _log.error("gateway-key-unusable", gateway=gateway, problem=str(error))
+    return tuple(found)

@@ -6,6 +6,8 @@ from typing import Any
 
 from msgspec import UNSET
 
+from bus.keys import public_key
+from muster.errors import Rejected
 from services.ledger.document import Gateway
 from services.ledger.registered import EnterpriseRow, GatewayRow, SiteRow
 from services.ledger.resolution import Resolution, differences, merged
@@ -78,9 +80,8 @@ def _public_key(resolution: Resolution, entry: Gateway) -> bytes | None:
         return None
     try:
         key = base64.b64decode(written, validate=True)
-    except (binascii.Error, ValueError):
-        key = b""
-    if len(key) != 32:
+        public_key(key)
+    except (binascii.Error, ValueError, Rejected):
         resolution.error("gateways", entry.row, "public_key", "book.public-key-invalid")
         return None
     if key in resolution.registered.revoked_keys.get(entry.code, ()):

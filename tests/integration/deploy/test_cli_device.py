@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner, Result
 
 from deploy.cli import app
@@ -82,7 +83,7 @@ def test_a_device_is_real_only_with_a_nameplate_and_leaves_the_count_when_retire
 
 
 def test_a_gateways_key_is_enrolled_and_revoked(installation: Layout, database: Database) -> None:
-    key = base64.b64encode(bytes(range(32))).decode()
+    key = base64.b64encode(Ed25519PrivateKey.generate().public_key().public_bytes_raw()).decode()
     assert run(installation, "gateway", "add", "line-2", "--public-key", key).exit_code == 0
     assert run(installation, "gateway", "revoke", "line-2", "--public-key", key).exit_code == 0
     with psycopg.connect(database.owner) as session:

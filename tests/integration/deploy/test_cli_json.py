@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
 from deploy.cli import app
@@ -16,7 +17,7 @@ from tests.conftest import Database
 from tests.integration.deploy.test_cli_device import installation, run
 
 __all__ = ["installation"]
-KEY = base64.b64encode(bytes(32)).decode()
+KEY = base64.b64encode(Ed25519PrivateKey.generate().public_key().public_bytes_raw()).decode()
 
 
 def told(layout: Layout, *arguments: str) -> Any:

@@ -1,6 +1,7 @@
 """What a gateway sent is in the database, bit for bit, once, with its watch, presence, gaps and sessions."""
 
 import asyncio
+import base64
 import struct
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -8,7 +9,7 @@ from datetime import timedelta
 import numpy as np
 import psycopg
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from nats.aio.client import Client
 
 from bus import subjects
@@ -335,6 +336,23 @@ async def test_a_revoked_key_is_refused_and_a_new_one_is_known(
             break
         await asyncio.sleep(0.1)
     assert rows(database.owner, "select count(*) from batch") > before
+
+
+async def test_a_key_under_which_one_signature_fits_every_batch_is_refused_though_the_database_holds_it(
+    installation: Installation, database: Database, bus: Client, working: None
+) -> None:
+    gateway = Gateway(installation, installation.gateways[0])
+    neutral = b"\x01" + bytes(31)
+    with psycopg.connect(database.owner, autocommit=True) as connection:
+        connection.execute("insert into gateway_key values (%s, %s)", (gateway.number, neutral))
+    body, _ = gateway.seal(0, scans_of(gateway.in_partition(0)))
+    forged = base64.b64encode(neutral + bytes(32)).decode()
+    Ed25519PublicKey.from_public_bytes(neutral).verify(neutral + bytes(32), body)
+    await gateway.publish(bus, 0, (body, forged))
+    last = await gateway.send(bus, 0, scans_of(gateway.in_partition(0)))
+    await stored(database, last)
+    assert rows(database.owner, "select reason from quarantine") == [("signature-wrong",)]
+    assert rows(database.owner, "select count(*) from batch") == [(1,)]
 
 
 async def test_a_measured_clock_is_stored_and_one_without_its_offset_refused(

@@ -5,6 +5,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from muster.errors import RequestError
 from services import ledger
@@ -243,7 +244,7 @@ async def test_a_single_edit_changes_one_field(
 async def test_a_gateway_is_enrolled_with_its_key_and_the_key_revoked(
     api: Connection, owner: Connection
 ) -> None:
-    key = bytes(range(32))
+    key = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
     report = await add_gateway(api, code="g", name="G", public_key=key, actor="t", scope=None)
     assert report.applied
     assert (await add_gateway(api, code="g", public_key=key, actor="t", scope=None)).changes == []

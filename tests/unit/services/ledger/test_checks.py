@@ -226,7 +226,7 @@ devices:
 
 
 def test_a_public_key_must_be_one(protocols: Protocols) -> None:
-    for key in ("abc", "AAAA", "*"):
+    for key in ("abc", "AAAA", "*", "A" * 43 + "=", "AQ" + "A" * 41 + "=", "Ag" + "A" * 41 + "="):
         assert [
             found for found, *_ in said(checked(f"gateways: [{{code: g, public_key: '{key}'}}]", protocols))
         ] == ["book.public-key-invalid"]

@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl import load_workbook
@@ -45,6 +46,7 @@ scalars = (
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(safe, max_size=8)
 )
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key().public_bytes_raw()
 keys = st.sampled_from(["host", "port", "unit", "window", "a b", "x.y", "主机", "Host", ""])
 opens = st.dictionaries(
     keys, scalars | st.dictionaries(keys, scalars, max_size=2) | st.lists(scalars, max_size=2), max_size=4
@@ -86,9 +88,7 @@ def books(draw: st.DrawFn) -> Registered:
     enterprises = sorted(found.enterprises)
     site = SiteRow(enterprise=enterprises[0], code=draw(codes), name=draw(names) or "x")
     found.sites[site.enterprise, site.code] = site
-    gateway = GatewayRow(
-        code=draw(codes), name=draw(names) or "x", keys=draw(st.sampled_from([[], [bytes(32)]]))
-    )
+    gateway = GatewayRow(code=draw(codes), name=draw(names) or "x", keys=draw(st.sampled_from([[], [KEY]])))
     found.gateways[gateway.code] = gateway
     for code in draw(st.lists(codes, min_size=1, max_size=2, unique=True)):
         found.models[code] = ModelRow(
