@@ -90,8 +90,11 @@ class Sink(Protocol):
         """Have `told` called in the event loop with each new `sealed`; returns what ends it."""
         ...
 
-    def watch_cut(self, told: Callable[[], None]) -> Callable[[], None]:
-        """Have `told` called before what was put goes where it may become durable; returns what ends it."""
+    def watch_cut(self, told: Callable[[], bool]) -> Callable[[], None]:
+        """Have `told` called before what was put goes where it may become durable; returns what ends it.
+
+        As long as it returns False nothing goes there, and rooms are told to stop.
+        """
         ...
 
 

@@ -52,7 +52,7 @@ class Collector:
         self._sealed = first_number - 1
         self._parted: set[int] = set()
         self._told: list[Callable[[int], None]] = []
-        self._cutting: list[Callable[[], None]] = []
+        self._cutting: list[Callable[[], bool]] = []
 
     @property
     def full(self) -> bool:
@@ -87,10 +87,14 @@ class Collector:
         self._told.append(told)
         return lambda: self._told.remove(told)
 
-    def watch_cut(self, told: Callable[[], None]) -> Callable[[], None]:
+    def watch_cut(self, told: Callable[[], bool]) -> Callable[[], None]:
         """Have `told` called before what was put is given to the journal; returns what ends it."""
         self._cutting.append(told)
         return lambda: self._cutting.remove(told)
+
+    def may_be_durable(self) -> bool:
+        """Tell whether all is written that must stand before what was put may be durable."""
+        return all(told() for told in tuple(self._cutting))
 
     def tell_sealed(self, through: int) -> None:
         """Say that every slot up to number `through` is durable."""
@@ -211,14 +215,16 @@ class Collector:
 
     def end(self, now_us: int) -> Slot:
         """Return what was collected up to now and end the watch."""
-        slot = self._closed()
+        assert self._slot is not None
+        slot = self._slot
         slot.watermark = max(slot.since, now_us)
         self._slot = None
         return slot
 
     def part(self, broken: Break) -> Slot:
         """Return what was collected before a break of the watch, and go on with a new watch behind it."""
-        slot = self._closed()
+        assert self._slot is not None
+        slot = self._slot
         scans = scans_of([slot])
         before = np.fromiter((broken.before(at) for at in scans.received.tolist()), np.bool_, len(scans))
         self._parted.add(slot.number)
@@ -243,13 +249,6 @@ class Collector:
         span = sorted((earlier.watermark, self._slot.since))
         self.notice(Notice(None, Event("gap", 0, span[0], span[1], broken.reason, detail)))
         return earlier
-
-    def _closed(self) -> Slot:
-        """Return the slot that collected, once all is written that must stand before it may be durable."""
-        assert self._slot is not None
-        for told in tuple(self._cutting):
-            told()
-        return self._slot
 
     def _next(self, since: int) -> Slot:
         number = self._number

@@ -5,7 +5,7 @@ must be heard from, so that what comes meanwhile is sealed as it is cut. Sealing
 because it waits for the disk. When the outbox is full or the disk refuses, rooms are told to stop. What still
 arrives shortly after is kept; then the watch ends, and when there is room again a new one begins with the gap
 recorded. What cannot be sealed stays in memory, bounded, and is written first, with the bytes that its batches
-already had.
+already had. The same holds for a slot of which a room cannot write yet what must stand before it.
 """
 
 import asyncio
@@ -83,6 +83,8 @@ class Recorder:
         self._clock = clock
         self._seal_interval_s = seal_interval_s
         self._watch = Watch(clock.now_us(), clock.monotonic())
+        self._cut: deque[Slot] = deque()
+        """Slots that may not become durable yet."""
         self._pending: list[Slot] = []
         self._pending_bytes = 0
         self._unwritten: deque[Seal] = deque()
@@ -117,6 +119,7 @@ class Recorder:
         if self._failure is not None:
             raise self._failure
         now_us, monotonic_s = self._clock.now_us(), self._clock.monotonic()
+        self._pass_on()
         broken = self._watch.beat(now_us, monotonic_s)
         due = monotonic_s >= self._next_seal() - EARLY_S
         alone = self.collector.idle and len(self._pending) == 1
@@ -144,6 +147,9 @@ class Recorder:
         """Seal what is left as the last of this epoch, as far as the disk takes it."""
         if self._sealing is not None:
             await asyncio.wait([self._sealing])
+        self._pass_on()
+        if self._cut:
+            _log.error("final-slots-refused", slots=len(self._cut))
         slots, self._pending = self._pending, []
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._seal, slots, True)
@@ -157,9 +163,16 @@ class Recorder:
         self._journal.close()
 
     def _keep(self, slot: Slot) -> None:
-        self._journal.put(slot)
-        self._pending.append(slot)
-        self._pending_bytes += slot.size
+        self._cut.append(slot)
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Give what was cut to the journal, unless a room must write something down before and cannot."""
+        while self._cut and self.collector.may_be_durable():
+            slot = self._cut.popleft()
+            self._journal.put(slot)
+            self._pending.append(slot)
+            self._pending_bytes += slot.size
 
     def _say_losses(self) -> None:
         while self._outbox.damage.losses:
@@ -233,7 +246,7 @@ class Recorder:
     def _find_trouble(self, monotonic_s: float) -> str | None:
         slow = self._sealing is not None and monotonic_s - self._sealing_since > SLOW_SEAL_S
         waiting = self._pending_bytes > MOST_PENDING_BYTES or self._journal.waiting > MOST_WAITING_SLOTS
-        if self._refused or slow or waiting:
+        if self._refused or self._cut or slow or waiting:
             return "outbox-unwritable"
         share = RESUME_SHARE if self.trouble == "outbox-full" else 1.0
         if self._outbox.size >= share * self._outbox.limit_bytes:

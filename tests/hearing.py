@@ -84,7 +84,7 @@ class Hearing(ABC, Generic[S]):
     def watch_sealed(self, told: Callable[[int], None]) -> Callable[[], None]:
         return lambda: None
 
-    def watch_cut(self, told: Callable[[], None]) -> Callable[[], None]:
+    def watch_cut(self, told: Callable[[], bool]) -> Callable[[], None]:
         return lambda: None
 
     def said(self, kind: str, device: int | None = None) -> list[Event]:

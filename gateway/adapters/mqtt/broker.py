@@ -87,6 +87,8 @@ class BrokerSession:
         name = hashlib.sha256(f"{settings.text} {self.client_id}".encode()).hexdigest()[:16]
         self._path = workplace.folder / f"{name}.receipts"
         self._receipts: Receipts | None = None
+        self._unwatch_cut: Callable[[], None] | None = None
+        """Set when the session is over: it stays bound to write its receipts until it can."""
         self._link: Connection | None = None
         self._answered: asyncio.Future[int] | None = None
         self._deliveries = Deliveries()
@@ -126,12 +128,10 @@ class BrokerSession:
                 await asyncio.sleep(min(pause_s, self.settings.backoff_max_s) * random.uniform(0.5, 1.0))
                 pause_s = min(2 * pause_s, self.settings.backoff_max_s)
         finally:
-            self._write()
-            for unwatch in watches:
-                unwatch()
+            unwatch_sealed, self._unwatch_cut = watches
+            unwatch_sealed()
             self.connected = False
-            if self._receipts is not None:
-                self._receipts.close()
+            self._write()
 
     async def _once(self) -> Refused:
         """Connect, work, and return why the connection ended. Raises Refused, ConfigError or Unavailable."""
@@ -279,15 +279,21 @@ class BrokerSession:
             if packet not in self._deliveries:  # NATS does so whenever an acknowledgement takes long
                 self._deliveries.add(slot, qos, [packet], [digest])
 
-    def _write(self) -> None:
-        """Have the receipts in their file before what they stand for may be durable."""
-        if self._receipts is None:
-            return
+    def _write(self) -> bool:
+        """Have the receipts in their file before what they stand for may be durable; tell whether they are."""
         try:
-            self._receipts.flush()
+            if self._receipts is not None:
+                self._receipts.flush()
         except Unavailable as error:
             if self._link is not None:
                 self._link.end(Refused("mqtt.receipts-unusable", problem=str(error)))
+            return False
+        if self._unwatch_cut is not None:  # the session is over, and so is its last duty
+            self._unwatch_cut()
+            self._unwatch_cut = None
+            if self._receipts is not None:
+                self._receipts.close()
+        return True
 
     def _sealed(self, through: int) -> None:
         """Acknowledge, in the order in which it came, what is durable now."""

@@ -133,7 +133,7 @@ class Outbox(Hearing[Seen]):
         super().__init__()
         self.at_once, self.collecting = at_once, collecting
         self.told: list[Callable[[int], None]] = []
-        self.cutting: list[Callable[[], None]] = []
+        self.cutting: list[Callable[[], bool]] = []
 
     def keep(self, seen: Seen) -> None:
         self.scans.append(seen)
@@ -150,14 +150,14 @@ class Outbox(Hearing[Seen]):
         self.told.append(told)
         return lambda: self.told.remove(told)
 
-    def watch_cut(self, told: Callable[[], None]) -> Callable[[], None]:
+    def watch_cut(self, told: Callable[[], bool]) -> Callable[[], None]:
         self.cutting.append(told)
         return lambda: self.cutting.remove(told)
 
     def seal(self) -> None:
-        """Make durable what was put."""
-        for write in tuple(self.cutting):
-            write()
+        """Make durable what was put, if all is written that must stand before it."""
+        if not all(write() for write in tuple(self.cutting)):
+            return
         self.sealed += 1
         for told in tuple(self.told):
             told(self.sealed)

@@ -1,6 +1,7 @@
 """What the recorder says is durable: a source is acknowledged no sooner."""
 
-from tests.unit.gateway.recording import Make, received
+from muster.clock import SECOND_US
+from tests.unit.gateway.recording import Make, gaps, received
 
 
 async def test_what_was_put_under_a_mark_is_told_durable_only_when_it_is_sealed(bench: Make) -> None:
@@ -28,23 +29,67 @@ async def test_what_was_put_under_a_mark_is_told_durable_only_when_it_is_sealed(
 
 async def test_before_a_slot_may_be_durable_it_is_asked_what_must_stand_before_it(bench: Make) -> None:
     gateway = bench()
-    written: list[tuple[int | None, bool]] = []
+    journalled: list[int] = []
     collector = gateway.collector
 
-    def write() -> None:
-        mark = collector.mark()
-        written.append((mark, any(slot.number == mark for slot in gateway.recorder._pending)))
+    def write() -> bool:
+        journalled.append(max((slot.number for slot in gateway.recorder._pending), default=0))
+        return True
 
     end = collector.watch_cut(write)
     for cut in (gateway.recorder.beat, gateway.recorder.beat, gateway.recorder.end):
         gateway.poll()
         mark = collector.mark()
+        assert mark is not None
         cut()
-        assert written.pop() == (mark, False)
+        assert journalled.pop() < mark
         assert gateway.recorder._pending[-1].number == mark
         gateway.clock.jump(3600)  # the next beat parts its slot
-    assert written == []
+    assert journalled == []
     end()
+
+
+async def test_nothing_becomes_durable_before_what_must_stand_before_it(bench: Make) -> None:
+    gateway = bench()
+    is_written = True
+    gateway.collector.watch_cut(lambda: is_written)
+    await gateway.beat(20)
+    before, is_written = len(gateway.given), False
+    await gateway.beat(20)
+    assert gateway.collector.full
+    gateway.kill()
+    again = bench()
+    await again.beat(10)
+    assert received(await again.settled()) == gateway.given[:before] + again.given
+
+
+async def test_what_must_stand_before_it_may_come_late_and_then_nothing_is_lost(bench: Make) -> None:
+    gateway = bench()
+    is_written = True
+    gateway.collector.watch_cut(lambda: is_written)
+    await gateway.beat(20)
+    paused_at, is_written = gateway.clock.now_us(), False
+    await gateway.beat(100)
+    assert not gateway.collector.watching
+    is_written = True
+    await gateway.beat(40)
+    batches = await gateway.settled()
+    assert received(batches) == gateway.given
+    (gap,) = gaps(batches)
+    assert gap.reason == "outbox-unwritable"
+    assert paused_at <= gap.at < paused_at + SECOND_US
+
+
+async def test_what_may_not_become_durable_is_not_sealed_at_the_end_either(bench: Make) -> None:
+    gateway = bench()
+    is_written = True
+    gateway.collector.watch_cut(lambda: is_written)
+    await gateway.beat(20)
+    before, is_written = len(gateway.given), False
+    await gateway.beat(3)
+    gateway.recorder.end()
+    await gateway.recorder.finish()
+    assert received(gateway.taken()) == gateway.given[:before]
 
 
 async def test_a_mark_rises_over_a_restart_and_none_is_given_outside_a_watch(bench: Make) -> None:
