@@ -82,7 +82,7 @@ class Launcher:
         site, layout = self._site, self._layout
         _require_free(site.api.host, site.api.port)
         begin = time.monotonic()
-        ports = free_ports(4 + site.ingest.workers + sum(gateway.processes for gateway in site.gateways))
+        ports = free_ports(5 + site.ingest.workers + sum(gateway.processes for gateway in site.gateways))
         dsns = await bring_up_database(site, layout, self._supervisor, ports.pop())
         fleet = None
         if site.simulators is not None:
@@ -94,7 +94,7 @@ class Launcher:
         self._write_connections(dsns, road)
         if fleet is not None:
             with step("launch.simulators", count=fleet.devices):
-                await self._start("simulators", "simulators", fleet.settings)
+                await self._start("simulators", "simulators", fleet.settings, ports.pop())
         with step("launch.processes"):
             await self._start_processes(dsns, road, numbers, ports)
         with step("launch.answering"):
@@ -163,6 +163,8 @@ class Launcher:
             ),
             ports.pop(),
         )
+        if "simulators" in self._monitors:
+            await self._listening("simulators")
         for gateway in site.gateways:
             for code in gateway.codes:
                 number = numbers[code]
@@ -212,6 +214,15 @@ class Launcher:
                 environment={"PYTHONUNBUFFERED": "1", "MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1"},
             )
         )
+
+    async def _listening(self, name: str, timeout_s: float = 20.0) -> None:
+        """Wait until a process answers at its monitor, and go on without it when it takes too long."""
+        deadline = time.monotonic() + timeout_s
+        url = f"http://127.0.0.1:{self._monitors[name]}/healthz"
+        while await asyncio.to_thread(fetch, url) is None:
+            if time.monotonic() > deadline:
+                return
+            await asyncio.sleep(0.1)
 
     async def _answering(self, timeout_s: float = 60.0) -> None:
         deadline = time.monotonic() + timeout_s

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from psutil import pid_exists as alive
 
+from deploy.web import fetch
 from tests.faults.stack import MUSTER, stack, wait_until
 
 SMALL = ["--devices", "18"]
@@ -52,6 +53,8 @@ def test_a_demo_counts_its_simulators_survives_a_second_start_and_leaves_nothing
                 lambda: "演练 18 · 正式 0" in (tmp_path / "demo.out").read_text("utf-8"), "the count", 120
             )
             (tmp_path / "demo.out").write_text("", "utf-8")
+            gaps = fetch(f"http://127.0.0.1:{free_port}/api/v1/gaps")
+            assert "connection-refused" not in json.dumps(gaps), "the gateway came before its equipment"
             state = json.loads((data / "run" / "state.json").read_text("utf-8"))
             children = [process["pid"] for process in state["processes"].values()]
             assert all(alive(pid) for pid in children)
