@@ -164,7 +164,7 @@ class Launcher:
             ports.pop(),
         )
         if "simulators" in self._monitors:
-            await self._listening("simulators")
+            await _is_well(f"http://127.0.0.1:{self._monitors['simulators']}/", 20.0)  # or go on without them
         for gateway in site.gateways:
             for code in gateway.codes:
                 number = numbers[code]
@@ -215,21 +215,9 @@ class Launcher:
             )
         )
 
-    async def _listening(self, name: str, timeout_s: float = 20.0) -> None:
-        """Wait until a process answers at its monitor, and go on without it when it takes too long."""
-        deadline = time.monotonic() + timeout_s
-        url = f"http://127.0.0.1:{self._monitors[name]}/healthz"
-        while await asyncio.to_thread(fetch, url) is None:
-            if time.monotonic() > deadline:
-                return
-            await asyncio.sleep(0.1)
-
-    async def _answering(self, timeout_s: float = 60.0) -> None:
-        deadline = time.monotonic() + timeout_s
-        while ((await asyncio.to_thread(fetch, f"{self.url}healthz")) or {}).get("status") != "ok":
-            if time.monotonic() > deadline:
-                raise ConfigError(f"api: no answer; see {self._layout.logs / 'api.log'}")
-            await asyncio.sleep(0.2)
+    async def _answering(self) -> None:
+        if not await _is_well(self.url, 60.0):
+            raise ConfigError(f"api: no answer; see {self._layout.logs / 'api.log'}")
 
     async def _tell_count(self, expected: int, begin: float, timeout_s: float = 90.0) -> None:
         """Say the count once every simulated device is in it, or what it is when that takes too long."""
@@ -276,6 +264,16 @@ class Launcher:
         }
         state = {"launcher": os.getpid(), "ready": self._ready, "console": self.url, "processes": processes}
         self._layout.write(self._layout.state_file, json.dumps(state, indent=2))
+
+
+async def _is_well(url: str, within_s: float) -> bool:
+    """Wait until the process at `url` says that it is well; tell whether it did in time."""
+    deadline = time.monotonic() + within_s
+    while ((await asyncio.to_thread(fetch, f"{url}healthz")) or {}).get("status") != "ok":
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(0.2)
+    return True
 
 
 async def _numbers(session: AsyncConnection[Any], codes: list[str]) -> dict[str, int]:

@@ -159,7 +159,7 @@ def _usable(gateway: int, raw: Iterable[bytes]) -> tuple[Ed25519PublicKey, ...]:
     found = []
     for key in raw:
         try:
-            found.append(public_key(bytes(key)))
+            found.append(public_key(key))
         except Rejected as error:
             _log.error("gateway-key-unusable", gateway=gateway, problem=str(error))
     return tuple(found)

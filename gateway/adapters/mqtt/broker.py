@@ -103,7 +103,8 @@ class BrokerSession:
         """Stay connected until cancelled, with backoff and jitter; leaves no connection behind."""
         pause_s = _FIRST_PAUSE_S
         said = ""
-        watches = self._sink.watch_sealed(self._sealed), self._sink.watch_cut(self._write)
+        unwatch_sealed = self._sink.watch_sealed(self._sealed)
+        unwatch_cut = self._sink.watch_cut(self._write)
         loop = asyncio.get_running_loop()
         try:
             while True:
@@ -128,9 +129,9 @@ class BrokerSession:
                 await asyncio.sleep(min(pause_s, self.settings.backoff_max_s) * random.uniform(0.5, 1.0))
                 pause_s = min(2 * pause_s, self.settings.backoff_max_s)
         finally:
-            unwatch_sealed, self._unwatch_cut = watches
             unwatch_sealed()
             self.connected = False
+            self._unwatch_cut = unwatch_cut
             self._write()
 
     async def _once(self) -> Refused:

@@ -35,6 +35,18 @@ def press(broker: Broker) -> Device:
     return device(1, broker.at, [tag(1, "n")])
 
 
+async def hear_ten(disk: Disk, broker: Broker, outbox: Outbox) -> None:
+    """Hear messages whose receipts the disk does not take."""
+    disk.full = True
+    publish(broker, 0)
+    await until(lambda: len(outbox.scans) == 10)
+
+
+async def hear_ten_more(broker: Broker, outbox: Outbox) -> None:
+    publish(broker, 10)
+    await until(lambda: len(outbox.scans) >= 20)
+
+
 def numbers(outbox: Outbox) -> list[float]:
     return sorted(float(scan.value[0]) for scan in outbox.scans)
 
@@ -45,17 +57,14 @@ async def test_what_was_heard_waits_for_its_receipts_and_is_stored_once(
     disk, outbox = Disk(monkeypatch), Outbox(at_once=False)
     with mosquitto(tmp_path) as broker:
         async with working(tmp_path, press(broker), outbox=outbox):
-            disk.full = True
-            publish(broker, 0)
-            await until(lambda: len(outbox.scans) == 10)
+            await hear_ten(disk, broker, outbox)
             sealed = outbox.sealed
             outbox.seal()
             assert outbox.sealed == sealed
             await until(lambda: "mqtt.receipts-unusable" in outbox.reasons("session_down"))
             disk.full, outbox.at_once = False, True
             outbox.seal()
-            publish(broker, 10)
-            await until(lambda: len(outbox.scans) >= 20)
+            await hear_ten_more(broker, outbox)
     assert numbers(outbox) == [float(number) for number in range(20)]
 
 
@@ -65,17 +74,14 @@ async def test_after_a_kill_on_a_full_disk_what_comes_again_is_stored_once(
     disk, outbox = Disk(monkeypatch), Outbox(at_once=False)
     with mosquitto(tmp_path) as broker:
         async with working(tmp_path, press(broker), outbox=outbox):
-            disk.full = True
-            publish(broker, 0)
-            await until(lambda: len(outbox.scans) == 10)
+            await hear_ten(disk, broker, outbox)
             outbox.seal()
         outbox.scans.clear()  # not durable, so the killed process takes it along
         outbox.cutting.clear()
         disk.full, outbox.at_once = False, True
         async with working(tmp_path, press(broker), outbox=outbox):
             await until(lambda: len(outbox.scans) >= 10)
-            publish(broker, 10)
-            await until(lambda: len(outbox.scans) >= 20)
+            await hear_ten_more(broker, outbox)
     assert numbers(outbox) == [float(number) for number in range(20)]
 
 
@@ -85,9 +91,7 @@ async def test_a_session_that_is_over_writes_its_receipts_as_soon_as_it_can(
     disk, outbox = Disk(monkeypatch), Outbox(at_once=False)
     with mosquitto(tmp_path) as broker:
         async with working(tmp_path, press(broker), outbox=outbox):
-            disk.full = True
-            publish(broker, 0)
-            await until(lambda: len(outbox.scans) == 10)
+            await hear_ten(disk, broker, outbox)
         sealed = outbox.sealed
         outbox.seal()
         assert outbox.sealed == sealed
@@ -97,6 +101,5 @@ async def test_a_session_that_is_over_writes_its_receipts_as_soon_as_it_can(
         assert outbox.cutting == []
         outbox.at_once = True
         async with working(tmp_path, press(broker), outbox=outbox):
-            publish(broker, 10)
-            await until(lambda: len(outbox.scans) >= 20)
+            await hear_ten_more(broker, outbox)
     assert numbers(outbox) == [float(number) for number in range(20)]

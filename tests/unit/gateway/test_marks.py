@@ -1,7 +1,15 @@
 """What the recorder says is durable: a source is acknowledged no sooner."""
 
 from muster.clock import SECOND_US
-from tests.unit.gateway.recording import Make, gaps, received
+from tests.unit.gateway.recording import Bench, Make, gaps, received
+
+
+class Disk:
+    """Takes what must stand before a slot, or not."""
+
+    def __init__(self, gateway: Bench) -> None:
+        self.takes = True
+        gateway.collector.watch_cut(lambda: self.takes)
 
 
 async def test_what_was_put_under_a_mark_is_told_durable_only_when_it_is_sealed(bench: Make) -> None:
@@ -51,10 +59,9 @@ async def test_before_a_slot_may_be_durable_it_is_asked_what_must_stand_before_i
 
 async def test_nothing_becomes_durable_before_what_must_stand_before_it(bench: Make) -> None:
     gateway = bench()
-    is_written = True
-    gateway.collector.watch_cut(lambda: is_written)
+    disk = Disk(gateway)
     await gateway.beat(20)
-    before, is_written = len(gateway.given), False
+    before, disk.takes = len(gateway.given), False
     await gateway.beat(20)
     assert gateway.collector.full
     gateway.kill()
@@ -65,13 +72,12 @@ async def test_nothing_becomes_durable_before_what_must_stand_before_it(bench: M
 
 async def test_what_must_stand_before_it_may_come_late_and_then_nothing_is_lost(bench: Make) -> None:
     gateway = bench()
-    is_written = True
-    gateway.collector.watch_cut(lambda: is_written)
+    disk = Disk(gateway)
     await gateway.beat(20)
-    paused_at, is_written = gateway.clock.now_us(), False
+    paused_at, disk.takes = gateway.clock.now_us(), False
     await gateway.beat(100)
     assert not gateway.collector.watching
-    is_written = True
+    disk.takes = True
     await gateway.beat(40)
     batches = await gateway.settled()
     assert received(batches) == gateway.given
@@ -82,10 +88,9 @@ async def test_what_must_stand_before_it_may_come_late_and_then_nothing_is_lost(
 
 async def test_what_may_not_become_durable_is_not_sealed_at_the_end_either(bench: Make) -> None:
     gateway = bench()
-    is_written = True
-    gateway.collector.watch_cut(lambda: is_written)
+    disk = Disk(gateway)
     await gateway.beat(20)
-    before, is_written = len(gateway.given), False
+    before, disk.takes = len(gateway.given), False
     await gateway.beat(3)
     gateway.recorder.end()
     await gateway.recorder.finish()
